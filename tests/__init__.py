@@ -1,0 +1,3 @@
+"""
+The tests, in the tree of what they test.
+"""
