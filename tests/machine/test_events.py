@@ -1,0 +1,67 @@
+"""
+Tests of L{socks6.machine.events}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import get_args
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from socks6.machine.events import (
+    Authenticated,
+    AuthenticationRefused,
+    ClientEvent,
+    CredentialsDemanded,
+    CredentialsReceived,
+    OperationReplied,
+    RequestReceived,
+    ServerEvent,
+)
+from socks6.values.messages import AuthenticationReply, OperationReply, Request
+from socks6.values.options import OptionList, SessionID, UsernamePassword
+from tests.machine.samples import ACCEPTED, SUCCEEDED, TARGET
+from tests.raising import errorOf
+
+SECRETS = OptionList([SessionID(b"s3cret"), UsernamePassword(b"ada", b"s3cret")])
+
+#: One of each, with secrets where they can be.
+EVENTS = (
+    RequestReceived(Request(1, TARGET, SECRETS)),
+    CredentialsReceived(UsernamePassword(b"ada", b"s3cret")),
+    CredentialsDemanded(),
+    Authenticated(AuthenticationReply(ACCEPTED.result, ACCEPTED.method, SECRETS)),
+    AuthenticationRefused(AuthenticationReply(ACCEPTED.result, ACCEPTED.method, SECRETS)),
+    OperationReplied(OperationReply(SUCCEEDED.code, SUCCEEDED.address, SECRETS)),
+)
+
+
+class EventTests(SynchronousTestCase):
+    """
+    Events can be logged and kept.
+    """
+
+    def test_all(self) -> None:
+        """
+        The samples here are all events that there are.
+        """
+        self.assertEqual(
+            {type(event) for event in EVENTS}, {*get_args(ServerEvent), *get_args(ClientEvent)}
+        )
+
+    def test_secrets(self) -> None:
+        """
+        No event shows a password or a session ID.
+        """
+        for event in EVENTS:
+            self.assertNotIn("s3cret", repr(event))
+
+    def test_frozen(self) -> None:
+        """
+        No event can be changed.
+        """
+        for event in EVENTS:
+            for name in event.__slots__:
+                error = errorOf(FrozenInstanceError, setattr, event, name, None)
+                self.assertIsNotNone(error, f"{type(event).__name__}.{name}")
