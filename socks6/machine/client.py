@@ -15,6 +15,7 @@ from socks6.machine.events import (
     CredentialsDemanded,
     OperationReplied,
 )
+from socks6.machine.table import following
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, ReplyCode
 from socks6.values.messages import AuthenticationReply, Request
 from socks6.values.options import AuthenticationMethods, UsernamePassword
@@ -220,7 +221,4 @@ class ClientConnection:
 
         @raise UsageError: There is none.
         """
-        state = TRANSITIONS.get((self.state, step))
-        if state is None:
-            raise UsageError(f"{step.name} in state {self.state.name}")
-        self.state = state
+        self.state = following(TRANSITIONS, self.state, step)

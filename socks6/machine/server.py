@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 from socks6.machine.buffer import takeMessage
 from socks6.machine.events import CredentialsReceived, RequestReceived, ServerEvent
+from socks6.machine.table import following
 from socks6.values.address import UNSPECIFIED_IPV4
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, Command, ReplyCode
 from socks6.values.messages import (
@@ -281,10 +282,7 @@ class ServerConnection:
 
         @raise UsageError: There is none.
         """
-        state = TRANSITIONS.get((self.state, step))
-        if state is None:
-            raise UsageError(f"{step.name} in state {self.state.name}")
-        self.state = state
+        self.state = following(TRANSITIONS, self.state, step)
 
 
 def _initialDataLength(request: Request) -> int:

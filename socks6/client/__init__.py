@@ -1,0 +1,12 @@
+"""
+The client's side: endpoints that lead through a SOCKS 6 proxy.
+
+The names here are what most programs need.  L{socks6.client.web} has what
+L{Agent <twisted.web.client.Agent>} and treq need; programs that fetch nothing are
+spared its imports.
+"""
+
+from socks6.client.endpoints import SOCKS6ClientEndpoint
+from socks6.client.errors import AuthenticationRefused, ProxyFault, RequestRefused
+
+__all__ = ["AuthenticationRefused", "ProxyFault", "RequestRefused", "SOCKS6ClientEndpoint"]

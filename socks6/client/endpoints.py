@@ -1,0 +1,128 @@
+"""
+Endpoints that lead through a proxy.
+"""
+
+from __future__ import annotations
+
+import math
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from zope.interface import implementer
+
+from socks6.client.attempt import ConnectionAttempt
+from socks6.client.destination import destinationAddress
+from socks6.client.negotiation import Terms
+from socks6.text import octets
+from socks6.values.codes import Command
+from socks6.values.messages import Request
+from socks6.values.options import OptionList, UsernamePassword
+from socks6.wire import DEFAULT_CODEC
+from socks6.wire.codec import Codec
+
+#: Seconds that the proxy may take from the moment it is connected.
+DEFAULT_TIMEOUT = 60.0
+
+
+def authenticationData(
+    username: str | bytes | None, password: str | bytes | None
+) -> tuple[UsernamePassword, ...]:
+    """
+    Make the options that tell the proxy who we are.
+
+    They are Authentication Data; without a list of methods beside it the proxy
+    answers at once, and data may follow the request.
+
+    @return: None, or one.
+    @raise ValueError: One of the arguments is missing, empty or too long.
+    @see: draft 06, "Authentication Data options"; "False Starts".
+    """
+    if username is None and password is None:
+        return ()
+    if username is None or password is None:
+        raise ValueError("username and password go together")
+    return (UsernamePassword(octets(username), octets(password)),)
+
+
+@implementer(IStreamClientEndpoint)
+class SOCKS6ClientEndpoint:
+    """
+    A destination that is reached through a SOCKS 6 proxy.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        proxyEndpoint: IStreamClientEndpoint,
+        host: str | bytes,
+        port: int,
+        *,
+        username: str | bytes | None = None,
+        password: str | bytes | None = None,
+        optimistic: bool = False,
+        timeout: float = DEFAULT_TIMEOUT,
+        codec: Codec = DEFAULT_CODEC,
+    ) -> None:
+        """
+        @param reactor: Measures how long the proxy takes.
+        @param proxyEndpoint: The way to the proxy: TCP, TLS, a unix socket or
+            anything else.
+        @param host: The destination: a name, which the proxy resolves, or an IP
+            address.
+        @param port: The destination's port, 1 to 65535.
+        @param username: Who we are, 1 to 255 octets; text is written in UTF-8.
+        @param password: What proves it; with C{username} only.
+        @param optimistic: Whether to connect the protocol as soon as the request
+            has been written, without waiting for the proxy's replies.
+        @param timeout: Seconds that the proxy may take for its replies once it is
+            connected.
+        @param codec: The draft to speak.
+        @raise ValueError: One of the arguments cannot be.
+        """
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout not above 0 s: {timeout}")
+        self._proxyEndpoint = proxyEndpoint
+        self._terms = Terms(
+            reactor,
+            Request(
+                Command.CONNECT,
+                destinationAddress(host, port),
+                OptionList(authenticationData(username, password)),
+            ),
+            optimistic,
+            timeout,
+            codec,
+        )
+
+    def __repr__(self) -> str:
+        """
+        Tell the way, and no credentials.
+        """
+        name = type(self).__name__
+        return f"<{name} {self._terms.request.address} through {self._proxyEndpoint!r}>"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        Connect to the destination.
+
+        @param protocolFactory: Builds the protocol as soon as the proxy is
+            connected; the address that it gets is the destination's.
+        @return: Fires with the protocol, connected, when the proxy has reported
+            success; if optimistic, when the request has been written.  Fails with
+            whatever the proxy's endpoint fails with; with L{RequestRefused
+            <socks6.client.errors.RequestRefused>} or L{ProxyFault
+            <socks6.client.errors.ProxyFault>}, depending on whose fault it is;
+            with L{TimeoutError <twisted.internet.error.TimeoutError>}; with
+            L{NoProtocol <twisted.internet.error.NoProtocol>} if the factory builds
+            none; with L{ConnectError <twisted.internet.error.ConnectError>} if TLS
+            with the proxy fails.  If optimistic, what goes wrong after it has fired
+            is the reason of the protocol's C{connectionLost}.  Cancelling closes
+            the connection to the proxy at once, whatever the phase, and fails with
+            L{CancelledError <twisted.internet.defer.CancelledError>}.
+        """
+        return ConnectionAttempt(self._terms, protocolFactory).start(self._proxyEndpoint)

@@ -1,0 +1,127 @@
+"""
+How a connection through the proxy can fail.
+
+Whatever the proxy does to us arrives as a L{ConnectError}, which is what users
+of Twisted's endpoints expect.  What it did wrong is a L{PeerError} besides: each
+class here is also the one of L{socks6.wire.errors} that says it most exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twisted.internet.error import ConnectError
+
+from socks6.text import words
+from socks6.values.codes import ReplyCode
+from socks6.wire.errors import (
+    MalformedMessage,
+    NotSOCKS6,
+    PeerError,
+    SOCKS6Error,
+    UnexpectedEnd,
+    UnknownAddressType,
+    VersionMismatch,
+)
+
+
+class RequestRefused(ConnectError, SOCKS6Error):
+    """
+    The proxy said no.
+
+    @ivar code: The reply code of its Operation Reply, a plain C{int} if we do not
+        know it; L{None} if it gave none.
+    """
+
+    MESSAGE = "the proxy refused"
+
+    def __init__(self, code: ReplyCode | int | None, reason: str) -> None:
+        """
+        @param code: The reply code.
+        @param reason: What it means, for people.
+        """
+        super().__init__(string=reason)  # type: ignore[no-untyped-call]
+        self.code = code
+
+
+class AuthenticationRefused(RequestRefused):
+    """
+    The proxy did not let us in: it gives no reply code then.
+
+    @ivar sessionInvalid: Whether that is because it does not know the session
+        that the request named.
+    """
+
+    def __init__(self, sessionInvalid: bool = False) -> None:
+        """
+        @param sessionInvalid: Whether the reply has a Session Invalid option.
+        """
+        super().__init__(None, "invalid session" if sessionInvalid else "authentication failed")
+        self.sessionInvalid = sessionInvalid
+
+
+class ProxyFault(PeerError, ConnectError):
+    """
+    What answers in the proxy's place does not answer as a SOCKS 6 proxy does.
+    """
+
+    MESSAGE = "no connection through the proxy"
+
+
+class VersionNotSpoken(VersionMismatch, ProxyFault):
+    """
+    The proxy speaks another version of SOCKS 6, or told us that we do.
+    """
+
+
+class NotASOCKS6Proxy(NotSOCKS6, ProxyFault):
+    """
+    Something else answers, such as a SOCKS 5 proxy.
+    """
+
+
+class MalformedAnswer(MalformedMessage, ProxyFault):
+    """
+    An answer cannot be what it claims to be.
+    """
+
+
+class UnreadableAddress(UnknownAddressType, MalformedAnswer):
+    """
+    The proxy's bind address is of a type that we do not know.
+    """
+
+
+class EndedEarly(UnexpectedEnd, ProxyFault):
+    """
+    The connection ended before the proxy's answers did.
+    """
+
+
+_FAULTS: Mapping[type, type[ProxyFault]] = {
+    VersionMismatch: VersionNotSpoken,
+    NotSOCKS6: NotASOCKS6Proxy,
+    MalformedMessage: MalformedAnswer,
+    UnknownAddressType: UnreadableAddress,
+    UnexpectedEnd: EndedEarly,
+    PeerError: ProxyFault,
+}
+
+
+def proxyFault(error: PeerError) -> ProxyFault:
+    """
+    Turn the machine's error into one that is a L{ConnectError} too.
+
+    @return: An instance of the class nearest to that of C{error}.
+    """
+    nearest = next(_FAULTS[kind] for kind in type(error).__mro__ if kind in _FAULTS)
+    return nearest(string=str(error))
+
+
+def requestRefused(code: ReplyCode | int) -> RequestRefused:
+    """
+    Put an Operation Reply that is no success into words.
+    """
+    if isinstance(code, ReplyCode):
+        return RequestRefused(code, f"{words(code)} ({code:d})")
+    return RequestRefused(code, f"unknown reply code ({code})")

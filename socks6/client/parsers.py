@@ -1,0 +1,121 @@
+"""
+The endpoint strings that begin with C{socks6:}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import (
+    IReactorTime,
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+)
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from socks6.client.endpoints import DEFAULT_TIMEOUT, SOCKS6ClientEndpoint
+
+_ANSWERS = {"yes": True, "no": False}
+
+#: What helps if a colon has cut a value in two.
+_ESCAPE = "a colon within a value is written as \\:"
+
+
+def _number(name: str, text: str, kind: type[int] | type[float]) -> Any:
+    """
+    Read the number that an argument has to be.
+
+    @raise ValueError: It is none.  It is not shown: where somebody forgot to
+        escape a colon, it could be the end of a password.
+    """
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{name} is not a number; {_ESCAPE}") from None
+
+
+def _hostAndPort(where: Sequence[str], host: str | None, port: str | None) -> tuple[str, str]:
+    """
+    Find out where to connect to.
+
+    @param where: The parts of an endpoint string without a name.
+    @param host: The part called so.
+    @param port: The part called so.
+    @raise TypeError: These are not a host and a port, either both with their
+        names or both without.
+    """
+    if len(where) == 2 and host is None and port is None:
+        return where[0], where[1]
+    if where or host is None or port is None:
+        missing = [name for name, value in (("host", host), ("port", port)) if value is None]
+        raise TypeError(
+            f"'host' and 'port' are needed, both with their names or both without; {_ESCAPE}"
+            if where
+            else f"missing {' and '.join(map(repr, missing))}"
+        )
+    return host, port
+
+
+def endpointFromArguments(
+    reactor: IReactorTime,
+    *where: str,
+    host: str | None = None,
+    port: str | None = None,
+    proxy: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    optimistic: str = "no",
+    timeout: str = str(DEFAULT_TIMEOUT),
+    **unknown: str,
+) -> IStreamClientEndpoint:
+    r"""
+    Make an endpoint from the parts of an endpoint string, such as
+    C{socks6:host=example.org:port=443:proxy=tcp\:127.0.0.1\:1080}.
+
+    @param where: Host and port, if they have no names.
+    @param proxy: The way to the proxy, an endpoint string.
+    @param optimistic: C{yes} or C{no}.
+    @raise TypeError: An argument is missing, unknown or given twice.
+    @raise ValueError: An argument's value cannot be.
+    """
+    if unknown:
+        # With a password, it could be the end of that.
+        names = "" if password is not None else f" {', '.join(map(repr, unknown))}"
+        raise TypeError(f"unknown argument{names}; {_ESCAPE}")
+    host, port = _hostAndPort(where, host, port)
+    if proxy is None:
+        raise TypeError("missing 'proxy'")
+    if optimistic not in _ANSWERS:
+        raise ValueError(f"optimistic is neither yes nor no; {_ESCAPE}")
+    return SOCKS6ClientEndpoint(
+        reactor,
+        clientFromString(reactor, proxy),
+        host,
+        _number("port", port, int),
+        username=username,
+        password=password,
+        optimistic=_ANSWERS[optimistic],
+        timeout=_number("timeout", timeout, float),
+    )
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class SOCKS6ClientParser:
+    """
+    What L{clientFromString} asks about strings that begin with C{socks6:}.
+    """
+
+    prefix = "socks6"
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
+        """
+        Make an endpoint.
+
+        @param args: The parts of the string without a name.
+        @param kwargs: Those with one.
+        @see: L{endpointFromArguments}
+        """
+        return endpointFromArguments(reactor, *args, **kwargs)

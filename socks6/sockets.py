@@ -1,0 +1,196 @@
+"""
+What transports do not tell of themselves: the sockets under them.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from struct import unpack
+from typing import Any
+
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import alsoProvides
+
+#: The state of a Linux TCP socket that has no connection any more.
+_TCP_CLOSE = 7
+
+
+def _lowest(transport: ITransport) -> ITransport:
+    """
+    Find the transport under all wrappers (TLS, PROXY protocol).
+    """
+    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
+        transport = transport.transport
+    return transport
+
+
+def socketOf(transport: ITransport) -> socket.socket | None:
+    """
+    Find the socket under a transport.
+
+    @return: L{None} if there is none, or no longer.
+    """
+    handle = getattr(_lowest(transport), "socket", None)
+    return handle if isinstance(handle, socket.socket) else None
+
+
+def isEncrypted(transport: ITransport) -> bool:
+    """
+    Tell whether TLS is spoken on a transport.
+    """
+    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            return True
+        transport = transport.transport
+    # startTLS and connectSSL hide TLS within the transport.
+    return ISSLTransport.providedBy(transport)
+
+
+def canHalfClose(transport: ITransport) -> bool:
+    """
+    Tell whether one direction of a transport can end before the other.
+
+    A TLS transport claims that it can, but would end the TCP connection under
+    the encrypted stream.
+    """
+    return not isEncrypted(transport) and IHalfCloseableDescriptor.providedBy(_lowest(transport))
+
+
+def hearHalfClose(transport: ITransport, protocol: IHalfCloseableProtocol) -> None:
+    """
+    Let a protocol hear when one direction of its transport ends, whatever
+    wrappers are between the two.
+
+    Twisted's wrapper for the PROXY protocol does not pass that on, so the end
+    of one direction would be the end of the connection.
+    """
+    if not canHalfClose(transport):
+        return
+    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
+        wrapper: Any = transport
+        wrapper.readConnectionLost = protocol.readConnectionLost
+        wrapper.writeConnectionLost = protocol.writeConnectionLost
+        alsoProvides(wrapper, IHalfCloseableProtocol)
+        transport = transport.transport
+
+
+def isClosing(transport: ITransport) -> bool:
+    """
+    Tell whether a transport is being closed, by whomever.
+
+    When the peer ends a TLS connection, the transport closes by itself and
+    says so nowhere but on the transport under it.
+    """
+    return bool(getattr(_lowest(transport), "disconnecting", False))
+
+
+def closeSocketUnder(transport: ITransport) -> None:
+    """
+    Close the socket under a transport when all has been written, without a
+    reset; TLS itself would wait for the peer's close alert.
+    """
+    _lowest(transport).loseConnection()
+
+
+def deliverRest(transport: ITransport) -> None:
+    """
+    Deliver what has arrived for a transport and was not read yet, while it is
+    losing its connection.
+
+    When a peer that has closed is sent something, it answers with a reset.
+    Twisted notices that when it writes, and closes the socket with all that
+    the peer had sent before.
+    """
+    lowest: Any = _lowest(transport)
+    handle = socketOf(transport)
+    if handle is None:
+        return
+    # More cannot be waiting, whatever the peer does meanwhile.
+    rest = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    while rest > 0:
+        try:
+            octets = handle.recv(lowest.bufferSize)
+        except OSError:
+            return
+        if not octets:
+            return
+        rest -= len(octets)
+        lowest.protocol.dataReceived(octets)
+
+
+def unacknowledgedOctets(transport: ITransport) -> int | None:
+    """
+    Count the octets that the kernel has been given and the peer's kernel has
+    not yet acknowledged, the end of the stream counting as one.
+
+    @return: L{None} where the system does not tell.
+    """
+    handle = socketOf(transport)
+    if handle is None or sys.platform != "linux":
+        return None
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+
+    (count,) = unpack("=i", ioctl(handle.fileno(), TIOCOUTQ, bytes(4)))
+    return int(count)
+
+
+def isReset(transport: ITransport) -> bool:
+    """
+    Tell whether the connection of a socket that nobody reads or writes is gone.
+
+    Twisted does not watch a socket whose input has ended and that has nothing
+    to write.
+
+    @return: C{False} also where the system does not tell.
+    """
+    handle = socketOf(transport)
+    if handle is None or handle.family == socket.AF_UNIX or sys.platform != "linux":
+        return False
+    state = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state == _TCP_CLOSE
+
+
+def prepareForRelay(transport: ITransport) -> None:
+    """
+    Let small messages leave at once, and let the kernel find out when the peer
+    is gone, if there is a TCP socket.
+    """
+    handle = socketOf(transport)
+    if handle is not None and handle.family in (socket.AF_INET, socket.AF_INET6):
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def setTypeOfService(handle: socket.socket, typeOfService: int) -> int | None:
+    """
+    Set the IP type of service, or IPv6 traffic class, of the packets that a
+    socket sends.
+
+    @param typeOfService: The octet.
+    @return: The octet now in force, which may differ: the kernel keeps the two
+        bits of ECN to itself.  L{None} if the socket has none or the system
+        does not let us.
+    """
+    levels = []
+    if handle.family == socket.AF_INET6:
+        levels.append((socket.IPPROTO_IPV6, socket.IPV6_TCLASS))
+    if handle.family in (socket.AF_INET, socket.AF_INET6):
+        # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
+        levels.append((socket.IPPROTO_IP, socket.IP_TOS))
+    inForce = None
+    for level, option in levels:
+        try:
+            handle.setsockopt(level, option, typeOfService)
+            inForce = inForce or handle.getsockopt(level, option)
+        except OSError:
+            continue
+    return inForce

@@ -1,0 +1,23 @@
+"""
+Text and octets.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+def octets(text: str | bytes) -> bytes:
+    """
+    Write text as octets: UTF-8, as nobody says otherwise; octets stay as they are.
+    """
+    return text.encode("utf-8") if isinstance(text, str) else text
+
+
+def words(number: int) -> str:
+    """
+    Write one of the protocol's numbers for people: its name if it has one.
+    """
+    if isinstance(number, IntEnum):
+        return number.name.lower().replace("_", " ")
+    return str(number)

@@ -1,0 +1,120 @@
+"""
+Tests for the client's exceptions.
+"""
+
+from twisted.internet.error import ConnectError
+from twisted.trial.unittest import SynchronousTestCase
+
+from socks6.client.errors import (
+    AuthenticationRefused,
+    EndedEarly,
+    MalformedAnswer,
+    NotASOCKS6Proxy,
+    ProxyFault,
+    RequestRefused,
+    UnreadableAddress,
+    VersionNotSpoken,
+    proxyFault,
+    requestRefused,
+)
+from socks6.values.codes import ReplyCode
+from socks6.wire.errors import (
+    MalformedMessage,
+    NotSOCKS6,
+    PeerError,
+    SOCKS6Error,
+    UnexpectedEnd,
+    UnknownAddressType,
+    VersionMismatch,
+)
+
+
+class RequestRefusedTests(SynchronousTestCase):
+    """
+    L{RequestRefused} and what makes it.
+    """
+
+    def test_everyCode(self) -> None:
+        """
+        Each reply code is kept, and named in words beside its number.
+        """
+        for code in ReplyCode:
+            error = requestRefused(code)
+            self.assertIs(error.code, code)
+            self.assertIsInstance(error, ConnectError)
+            self.assertIsInstance(error, SOCKS6Error)
+            self.assertIn(f"({int(code)})", str(error))
+        self.assertEqual(
+            str(requestRefused(ReplyCode.HOST_UNREACHABLE)),
+            "the proxy refused: host unreachable (4).",
+        )
+
+    def test_unknownCode(self) -> None:
+        """
+        A reply code that nobody knows keeps its number.
+        """
+        error = requestRefused(77)
+        self.assertEqual(error.code, 77)
+        self.assertEqual(str(error), "the proxy refused: unknown reply code (77).")
+
+    def test_authentication(self) -> None:
+        """
+        A failed authentication has no reply code, and may be the session's fault.
+        """
+        error = AuthenticationRefused()
+        self.assertIsInstance(error, RequestRefused)
+        self.assertIsNone(error.code)
+        self.assertFalse(error.sessionInvalid)
+        self.assertEqual(str(error), "the proxy refused: authentication failed.")
+        error = AuthenticationRefused(True)
+        self.assertTrue(error.sessionInvalid)
+        self.assertEqual(str(error), "the proxy refused: invalid session.")
+
+
+class ProxyFaultTests(SynchronousTestCase):
+    """
+    L{proxyFault}: errors of the wire that are errors of a connection as well.
+    """
+
+    def test_everyError(self) -> None:
+        """
+        Each has the nearest class of its own, which is the original one, too.
+        """
+        for kind, fault in [
+            (VersionMismatch, VersionNotSpoken),
+            (NotSOCKS6, NotASOCKS6Proxy),
+            (MalformedMessage, MalformedAnswer),
+            (UnknownAddressType, UnreadableAddress),
+            (UnexpectedEnd, EndedEarly),
+            (PeerError, ProxyFault),
+        ]:
+            error = proxyFault(kind("so it is"))
+            self.assertIs(type(error), fault)
+            self.assertIsInstance(error, kind)
+            self.assertIsInstance(error, ConnectError)
+            self.assertEqual(str(error), "no connection through the proxy: so it is.")
+
+    def test_laterClass(self) -> None:
+        """
+        An error of a class that is not known here is what its base is.
+        """
+
+        class EmptyMessage(MalformedMessage):
+            """
+            A new kind.
+            """
+
+        self.assertIs(type(proxyFault(EmptyMessage("nothing"))), MalformedAnswer)
+
+    def test_everyClassIsKnown(self) -> None:
+        """
+        No class of L{socks6.wire.errors} is blurred into its base.
+        """
+
+        def below(kind: type[PeerError]) -> list[type[PeerError]]:
+            return [kind, *(lower for each in kind.__subclasses__() for lower in below(each))]
+
+        for kind in below(PeerError):
+            if kind.__module__ == "socks6.wire.errors":
+                fault = type(proxyFault(kind("so it is")))
+                self.assertIn(kind, fault.__mro__)

@@ -1,0 +1,172 @@
+"""
+Tests for the endpoint strings that begin with C{socks6:}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.endpoints import clientFromString, connectProtocol, quoteStringArgument
+from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
+from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import IPlugin
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from socks6.client.endpoints import SOCKS6ClientEndpoint
+from socks6.client.parsers import SOCKS6ClientParser
+from tests.client.doubles import REQUEST, Application, ProxyTransport
+
+PROXY = r"proxy=tcp\:127.0.0.1\:1080"
+
+
+class ParserTests(SynchronousTestCase):
+    """
+    L{SOCKS6ClientParser}, by way of L{clientFromString}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Have a reactor.
+        """
+        self.reactor = MemoryReactorClock()
+
+    def parse(self, description: str) -> Any:
+        """
+        Make an endpoint.
+        """
+        return clientFromString(self.reactor, description)
+
+    def connect(self, description: str) -> ProxyTransport:
+        """
+        Connect to the proxy.
+
+        @return: The connection to it.
+        """
+        application = Application(lambda application: application.transport.write(b"hello"))
+        connectProtocol(self.parse(description), application)
+        transport = ProxyTransport()
+        transport.protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
+        transport.protocol.makeConnection(transport)
+        return transport
+
+    def test_interfaces(self) -> None:
+        """
+        It is a plugin.
+        """
+        parser = SOCKS6ClientParser()
+        verifyObject(IPlugin, parser)
+        verifyObject(IStreamClientEndpointStringParserWithReactor, parser)
+
+    def test_forms(self) -> None:
+        """
+        Host and port go with and without their names.
+        """
+        for description in (
+            f"socks6:host=example.org:port=443:{PROXY}",
+            f"socks6:example.org:443:{PROXY}",
+            f"socks6:{PROXY}:port=443:host=example.org",
+        ):
+            self.assertIsInstance(self.parse(description), SOCKS6ClientEndpoint)
+            transport = self.connect(description)
+            host, port, *_ = self.reactor.tcpClients[-1]
+            self.assertEqual((host, port), ("127.0.0.1", 1080))
+            self.assertEqual(transport.value(), REQUEST)
+
+    def test_options(self) -> None:
+        """
+        Credentials, timeout and optimism can be given.
+        """
+        transport = self.connect(
+            f"socks6:example.org:443:{PROXY}:username=ada:password=s3\\:cret"
+            ":optimistic=yes:timeout=2.5"
+        )
+        self.assertIn(b"\x03ada\x07s3:cret", transport.writes[0])
+        self.assertEqual(transport.writes[1:], [b"hello"])
+        self.reactor.advance(2.4)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+        transport = self.connect(f"socks6:example.org:443:{PROXY}:optimistic=no")
+        self.assertEqual(transport.writes, [REQUEST])
+
+    def test_addresses(self) -> None:
+        """
+        The colons of an IPv6 address are escaped as all others.
+        """
+        endpoint = self.parse(f"socks6:{quoteStringArgument('2001:db8::7')}:443:{PROXY}")
+        self.assertIn("[2001:db8::7]:443", repr(endpoint))
+
+    def test_nesting(self) -> None:
+        """
+        The way to the proxy may be any other endpoint string, and this one may be
+        within another.
+        """
+        inner = f"socks6:proxy.example:1080:{PROXY}"
+        for proxy in (
+            r"tls\:proxy.example\:1080",
+            r"unix\:/run/socks6",
+            quoteStringArgument(inner),
+        ):
+            endpoint = self.parse(f"socks6:example.org:443:proxy={proxy}")
+            self.assertIsInstance(endpoint, SOCKS6ClientEndpoint)
+        endpoint = f"socks6:example.org:443:{PROXY}"
+        self.parse(f"tls:example.org:443:endpoint={quoteStringArgument(endpoint)}")
+
+    def test_wrongArguments(self) -> None:
+        """
+        Missing, unknown and repeated arguments are named.
+        """
+        for description, named in [
+            ("socks6:example.org:443", "proxy"),
+            (f"socks6:host=example.org:{PROXY}", "port"),
+            (f"socks6:example.org:{PROXY}", "port"),
+            (f"socks6:example.org:port=443:{PROXY}", "port"),
+            (f"socks6:{PROXY}", "host"),
+            (f"socks6:example.org:443:{PROXY}:prozy=yes", "prozy"),
+            (f"socks6:example.org:443:{PROXY}:host=example.org", "host"),
+        ]:
+            error = self.assertRaises(TypeError, self.parse, description)
+            self.assertIn(f"'{named}'", str(error))
+
+    def test_wrongValues(self) -> None:
+        """
+        A value that cannot be is an error which says what it is for.
+        """
+        for argument, named in [
+            ("optimistic=maybe", "optimistic"),
+            ("optimistic=True", "optimistic"),
+            ("optimistic=", "optimistic"),
+            ("timeout=soon", "timeout"),
+            ("timeout=0", "timeout"),
+            ("username=ada", "password"),
+            ("password=s3cret", "username"),
+            ("username=:password=s3cret", "user name"),
+        ]:
+            error = self.assertRaises(
+                ValueError, self.parse, f"socks6:example.org:443:{PROXY}:{argument}"
+            )
+            self.assertIn(named, str(error))
+            self.assertNotIn("s3cret", str(error))
+        for port in ("https", "0", "65536"):
+            error = self.assertRaises(ValueError, self.parse, f"socks6:example.org:{port}:{PROXY}")
+            self.assertIn("port", str(error))
+        self.assertRaises(ValueError, self.parse, r"socks6:example.org:443:proxy=no\:such")
+
+    def test_unescapedColon(self) -> None:
+        """
+        Who forgets to escape a colon is told how to, and no secret is shown.
+        """
+        for description in (
+            "socks6:example.org:443:proxy=tcp:127.0.0.1:1080",
+            f"socks6:example.org:443:{PROXY}:username=ada:password=s3:cret",
+            f"socks6:example.org:443:{PROXY}:username=ada:password=s3:cret=",
+            f"socks6:example.org:443:{PROXY}:username=ada:password=s3:timeout=cret",
+            f"socks6:example.org:443:{PROXY}:username=ada:password=s3:optimistic=cret",
+            f"socks6:example.org:{PROXY}:username=ada:password=s3:cret",
+            f"socks6:port=443:{PROXY}:username=ada:password=s3:cret",
+            f"socks6:host=example.org:port=443:{PROXY}:username=ada:password=s3:cret",
+        ):
+            error = self.assertRaises((TypeError, ValueError), self.parse, description)
+            self.assertIn("\\:", str(error))
+            self.assertNotIn("cret", str(error))
