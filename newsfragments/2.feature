@@ -1,0 +1,1 @@
+The first SOCKS 6 proxy for Twisted, ``twistd socks6``, and a client library with the endpoint string ``socks6:``: CONNECT and NOOP, username/password authentication without a round trip, TLS to the proxy, and an ``IAgentEndpointFactory`` for ``Agent`` and treq.

@@ -1,0 +1,4 @@
+"""
+How a proxy reaches remote hosts: the implementations of
+L{IOutbound<socks6.interfaces.IOutbound>}.
+"""

@@ -1,0 +1,342 @@
+"""
+The straight way: the proxy resolves names and connects to remote hosts itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import chain, zip_longest
+from typing import Any
+
+from twisted.internet import address as addresses
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHostnameResolver,
+    IHostResolution,
+    IProtocol,
+    IReactorFDSet,
+    IReactorPluggableNameResolver,
+    IReactorSocket,
+    IReactorTime,
+    IResolutionReceiver,
+)
+from twisted.internet.protocol import ServerFactory
+from zope.interface import implementer
+
+from socks6.interfaces import IOutbound, OutboundFailed
+from socks6.outbound.attempt import ConnectAttempt, failureOf
+from socks6.values.address import Address, DomainName
+from socks6.values.codes import ReplyCode
+
+IPAddress = IPv4Address | IPv6Address
+
+#: Seconds after which the next address is tried beside the ones before it.
+ATTEMPT_DELAY = 0.25  # "Connection Attempt Delay", RFC 8305, section 8
+
+#: Where several addresses fail for several reasons, the client hears the one
+#: that comes from farthest away.
+_MOST_TELLING = (
+    ReplyCode.CONNECTION_REFUSED,
+    ReplyCode.TIMED_OUT,
+    ReplyCode.TTL_EXPIRED,
+    ReplyCode.HOST_UNREACHABLE,
+    ReplyCode.NETWORK_UNREACHABLE,
+    ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED,
+    ReplyCode.GENERAL_FAILURE,
+)
+
+#: A name that a host can have: labels of up to 63 letters, digits, hyphens and
+#: (as found in the wild) underscores.
+_HOST_NAME = re.compile(rb"(?=.{1,254}\Z)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+
+
+def _isUnspecified(host: IPAddress) -> bool:
+    """
+    Tell whether an address names no host; to the kernel it would be this one.
+    """
+    mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None
+    return (mapped or host).is_unspecified
+
+
+def interleave(hosts: Iterable[IPAddress]) -> list[IPAddress]:
+    """
+    Order addresses so that the families take turns, the first one's first.
+
+    @param hosts: The addresses in the resolver's order (RFC 6724).
+    @see: RFC 8305, section 4.
+    """
+    hosts = list(dict.fromkeys(hosts))
+    first = [host for host in hosts if host.version == hosts[0].version]
+    other = [host for host in hosts if host.version != hosts[0].version]
+    turns = chain.from_iterable(zip_longest(first, other))
+    return [host for host in turns if host is not None]
+
+
+@implementer(IOutbound)
+class DirectOutbound:
+    """
+    Connects to remote hosts from this machine, trying all addresses of a name
+    (RFC 8305).
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        timeout: float = 30.0,
+        resolver: IHostnameResolver | None = None,
+    ) -> None:
+        """
+        @param reactor: Must also provide L{IReactorFDSet} and
+            L{IReactorSocket}, and, if no resolver is given,
+            L{IReactorPluggableNameResolver}.
+        @param timeout: Seconds for all of it, resolving included.
+        @param resolver: Who resolves names; by default the reactor.
+        """
+        self._reactor = reactor
+        self._timeout = timeout
+        self._resolver = resolver
+
+    def connect(
+        self, destination: Address, protocol: IProtocol, typeOfService: int | None
+    ) -> Deferred[None]:
+        """
+        Connect to a remote host.
+
+        @see: L{IOutbound.connect}
+        """
+        race = _Race(self._reactor, protocol, destination.port, typeOfService, self._timeout)
+        host = destination.host
+        if isinstance(host, DomainName):
+            self._resolve(host, race)
+        else:
+            race.run([host])
+        return race.done
+
+    def _resolve(self, name: DomainName, race: _Race) -> None:
+        """
+        Find the addresses of a name, and go on with them.
+        """
+        if not _HOST_NAME.fullmatch(name.octets):
+            race.fail(OutboundFailed(ReplyCode.HOST_UNREACHABLE, "no host can have that name"))
+            return
+        text = name.octets.decode("ascii")
+        try:
+            literal = ip_address(text)
+        except ValueError:
+            resolver = self._resolver
+            if resolver is None:
+                resolver = IReactorPluggableNameResolver(self._reactor).nameResolver
+            try:
+                resolver.resolveHostName(_Receiver(race), text)
+            except OutboundFailed as failure:
+                race.fail(failure)
+        else:
+            race.run([literal])
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """
+    Collects the addresses of a name.
+    """
+
+    def __init__(self, race: _Race) -> None:
+        """
+        @param race: Who waits for them.
+        """
+        self._race = race
+        self._hosts: list[IPAddress] = []
+
+    def resolutionBegan(self, resolution: IHostResolution) -> None:
+        """
+        Resolution has begun.
+        """
+        self._race.resolution = resolution
+
+    def addressResolved(self, address: IAddress) -> None:
+        """
+        One more address.
+        """
+        if isinstance(address, addresses.IPv4Address | addresses.IPv6Address):
+            self._hosts.append(ip_address(address.host.partition("%")[0]))
+
+    def resolutionComplete(self) -> None:
+        """
+        That was all.
+        """
+        self._race.resolution = None
+        self._race.run(interleave(self._hosts) if self._hosts else [])
+
+
+class _Prepared(ServerFactory):
+    """
+    Gives the one protocol that it was made with.
+    """
+
+    noisy = False
+
+    def __init__(self, prepared: IProtocol) -> None:
+        """
+        @param prepared: The protocol.
+        """
+        self._prepared = prepared
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """
+        Give the protocol.
+        """
+        return self._prepared
+
+
+class _Race:
+    """
+    The attempts to reach the addresses of one destination, one beside the
+    other; the first to succeed ends it.
+
+    @ivar done: What L{IOutbound.connect} returns.
+    @ivar resolution: The look-up of the name, while it is under way.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        protocol: IProtocol,
+        port: int,
+        typeOfService: int | None,
+        timeout: float,
+    ) -> None:
+        """
+        Let the clock run.
+
+        @param timeout: Seconds for all attempts together.
+        """
+        self.done: Deferred[None] = Deferred(lambda done: self._stop())
+        self.resolution: IHostResolution | None = None
+        self._reactor = reactor
+        self._protocol = protocol
+        self._port = port
+        self._typeOfService = typeOfService
+        self._hosts: Sequence[IPAddress] = ()
+        self._next = 0
+        self._attempts: set[ConnectAttempt] = set()
+        self._failures: list[OutboundFailed] = []
+        self._ended = False
+        self._deadline = reactor.callLater(
+            timeout,
+            self.fail,
+            OutboundFailed(ReplyCode.TIMED_OUT, f"nothing within {timeout:g} s"),
+        )
+        self._delay: IDelayedCall | None = None
+
+    def run(self, hosts: Sequence[IPAddress]) -> None:
+        """
+        Try addresses, in that order.
+        """
+        if self._ended:
+            return
+        self._hosts = [host for host in hosts if not _isUnspecified(host)]
+        if self._hosts:
+            self._tryNext()
+        elif hosts:
+            # The kernel would take it for this machine.
+            self.fail(
+                OutboundFailed(ReplyCode.GENERAL_FAILURE, "the unspecified address is no host")
+            )
+        else:
+            self.fail(OutboundFailed(ReplyCode.HOST_UNREACHABLE, "the name does not resolve"))
+
+    def _tryNext(self) -> None:
+        """
+        Start the next attempt, and another one where it fails at once.
+        """
+        self._cancelDelay()
+        while self._next < len(self._hosts):
+            host = self._hosts[self._next]
+            self._next += 1
+            attempt = ConnectAttempt(IReactorFDSet(self._reactor), self._attemptFinished)
+            try:
+                attempt.start(host, self._port, self._typeOfService)
+            except OutboundFailed as failure:
+                self._failures.append(failure)
+                continue
+            self._attempts.add(attempt)
+            if self._next < len(self._hosts):
+                self._delay = self._reactor.callLater(ATTEMPT_DELAY, self._tryNext)
+            return
+        if not self._attempts:
+            self.fail(self._failures.pop())
+
+    def _attemptFinished(self, attempt: ConnectAttempt, failure: OutboundFailed | None) -> None:
+        """
+        See what to do after an attempt.
+        """
+        self._attempts.discard(attempt)
+        failure = failure or self._adopt(attempt)
+        if failure is None:
+            self._stop()
+            self.done.callback(None)
+        else:
+            self._failures.append(failure)
+            self._tryNext()
+
+    def _adopt(self, attempt: ConnectAttempt) -> OutboundFailed | None:
+        """
+        Give the protocol its transport.
+
+        @return: Why it has none, in case.
+        """
+        handle = attempt.take()
+        try:
+            IReactorSocket(self._reactor).adoptStreamConnection(
+                handle.fileno(), handle.family, _Prepared(self._protocol)
+            )
+        except OSError as error:
+            # Out of descriptors, or the remote host has gone already.
+            return failureOf(error, handle.family)
+        finally:
+            handle.close()
+        return None
+
+    def fail(self, failure: OutboundFailed) -> None:
+        """
+        Give up.
+
+        @param failure: The last of perhaps several reasons.
+        """
+        self._stop()
+        self.done.errback(
+            min(
+                [*self._failures, failure],
+                key=lambda failure: _MOST_TELLING.index(failure.replyCode),
+            )
+        )
+
+    def _cancelDelay(self) -> None:
+        """
+        Forget when the next attempt was due.
+        """
+        if self._delay is not None and self._delay.active():
+            self._delay.cancel()
+        self._delay = None
+
+    def _stop(self) -> None:
+        """
+        Leave nothing behind.
+        """
+        self._ended = True
+        self._cancelDelay()
+        if self.resolution is not None:
+            # Twisted's own look-ups cannot be cancelled; nobody listens to them.
+            with suppress(NotImplementedError):
+                self.resolution.cancel()
+            self.resolution = None
+        if self._deadline.active():
+            self._deadline.cancel()
+        for attempt in self._attempts:
+            attempt.cancel()
+        self._attempts.clear()

@@ -1,0 +1,5 @@
+"""
+Decisions: who is it, and may they?
+
+No transports here.
+"""

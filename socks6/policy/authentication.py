@@ -1,0 +1,139 @@
+"""
+Who is it?  User names and passwords, checked by twisted.cred.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import LoginFailed
+from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from socks6.values.codes import AuthenticationMethod
+from socks6.values.messages import Request
+from socks6.values.options import AuthenticationMethods, UsernamePassword
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    Who a client has shown to be.
+
+    @ivar method: How.
+    @ivar name: The avatar ID that the checker gave; empty for the anonymous.
+    """
+
+    method: AuthenticationMethod
+    name: bytes
+
+    def __str__(self) -> str:
+        """
+        Write the name for people, C{-} for the anonymous.
+        """
+        return ascii(self.name.decode("utf-8", "backslashreplace"))[1:-1] or "-"
+
+
+#: Who has shown nothing.
+ANONYMOUS = Identity(AuthenticationMethod.NONE_REQUIRED, b"")
+
+
+@implementer(IUsernamePassword)
+class _Credentials:
+    """
+    A user name and password as the checkers want them, compared in constant
+    time.
+    """
+
+    def __init__(self, given: UsernamePassword) -> None:
+        """
+        @param given: What the client sent.
+        """
+        self.username = given.username
+        self.password = given.password
+
+    def checkPassword(self, password: bytes | str) -> bool:
+        """
+        Compare with the right password.
+        """
+        expected = password.encode("utf-8") if isinstance(password, str) else password
+        return hmac.compare_digest(self.password, expected)
+
+
+class Authenticator:
+    """
+    The proxy's policy on authentication.
+
+    @ivar required: Whether a request must authenticate at all.
+    """
+
+    _log = Logger()
+
+    def __init__(self, checkers: Sequence[ICredentialsChecker] = ()) -> None:
+        """
+        @param checkers: Who knows the passwords: a user whom one of them knows
+            is let in.  Each must take L{IUsernamePassword}.  None: no
+            authentication is required.
+        @raise ValueError: A checker does not take user names and passwords.
+        """
+        for checker in checkers:
+            if IUsernamePassword not in checker.credentialInterfaces:
+                raise ValueError(f"{checker!r} does not check user names and passwords")
+        self._checkers: tuple[Any, ...] = tuple(checkers)
+        self.required = bool(checkers)
+
+    def credentialsIn(self, request: Request) -> UsernamePassword | None:
+        """
+        Find the credentials that a request carries and that we can check.
+        """
+        return request.options.first(UsernamePassword)
+
+    def mayDemand(self, request: Request) -> bool:
+        """
+        Tell whether the client is ready to be asked for a user name and
+        password.
+        """
+        offered = request.options.first(AuthenticationMethods)
+        return offered is not None and AuthenticationMethod.USERNAME_PASSWORD in offered.methods
+
+    async def login(self, given: UsernamePassword) -> Identity | None:
+        """
+        Check a user name and password.
+
+        @return: Who it is, or L{None} if nobody: unknown user, wrong password,
+            or a checker that failed (that is logged).
+        """
+        credentials = _Credentials(given)
+        for checker in self._checkers:
+            try:
+                name = _nameOf(await maybeDeferred(checker.requestAvatarId, credentials))
+            except (LoginFailed, ValueError):
+                # ValueError: a name that this checker cannot even look up, as
+                # it is no text or contains a NUL.
+                continue
+            except CancelledError:
+                raise
+            except Exception:  # noqa: BLE001  a checker of the user's may fail in any way
+                self._log.failure("A credentials checker failed")
+                continue
+            return Identity(AuthenticationMethod.USERNAME_PASSWORD, name)
+        return None
+
+
+def _nameOf(avatarID: bytes | str | tuple[()]) -> bytes:
+    """
+    Write an avatar ID as octets; some of Twisted's own checkers give text.
+
+    @raise TypeError: It is something else.
+    """
+    if isinstance(avatarID, str):
+        return avatarID.encode("utf-8")
+    if not isinstance(avatarID, bytes | tuple):
+        raise TypeError(f"an avatar ID consists of octets, not of {type(avatarID).__name__}")
+    return bytes(avatarID)

@@ -1,0 +1,3 @@
+"""
+The proxy's side: from an accepted connection to a finished tunnel.
+"""

@@ -1,0 +1,118 @@
+"""
+What the operator reads: one line for each finished request, and few for
+rubbish.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from socks6.policy.authentication import ANONYMOUS, Identity
+from socks6.text import words
+from socks6.values.messages import Request
+from socks6.wire.errors import PeerError
+
+#: Lines on malformed input within a period, so that nobody can fill a disk by
+#: sending rubbish.
+RUBBISH_LINES = 10
+
+#: Seconds of such a period.
+RUBBISH_PERIOD = 60.0
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """
+    What is known of a request.
+
+    @ivar peer: The client's address.
+    @ivar began: When it connected, in seconds of the clock.
+    @ivar result: How it ended, in words.
+    @ivar toRemote: Octets passed to the remote host.
+    @ivar toClient: Octets passed to the client.
+    """
+
+    peer: str
+    began: float
+    request: Request
+    identity: Identity = ANONYMOUS
+    result: str = ""
+    toRemote: int = 0
+    toClient: int = 0
+
+
+class AccessLog:
+    """
+    A proxy's log of what its clients do.
+
+    @ivar malformed: How often clients broke the protocol, by the name of the
+        error.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime) -> None:
+        """
+        @param clock: Tells the time.
+        """
+        self._clock = clock
+        self.malformed: Counter[str] = Counter()
+        self._periodBegan = clock.seconds()
+        self._lines = 0
+        self._suppressed = 0
+
+    def requestFinished(self, record: RequestRecord) -> None:
+        """
+        Write the line of a request.
+        """
+        self._beginPeriodIfDue()
+        self._log.info(
+            "{peer} {user} {command} {destination}: {result},"
+            " {toRemote} octets to the remote host, {toClient} to the client, {seconds:.3f} s",
+            peer=record.peer,
+            user=str(record.identity),
+            command=words(record.request.command),
+            destination=str(record.request.address),
+            result=record.result,
+            toRemote=record.toRemote,
+            toClient=record.toClient,
+            seconds=self._clock.seconds() - record.began,
+        )
+
+    def peerFailed(self, peer: str, error: PeerError) -> None:
+        """
+        Count a client that broke the protocol, and write a line if not too
+        many have been written.
+        """
+        self.count(error)
+        self._beginPeriodIfDue()
+        if self._lines < RUBBISH_LINES:
+            self._lines += 1
+            self._log.info("{peer}: {error}", peer=peer, error=str(error))
+        else:
+            self._suppressed += 1
+
+    def count(self, error: PeerError) -> None:
+        """
+        Count a client that broke the protocol.
+        """
+        self.malformed[type(error).__name__] += 1
+
+    def _beginPeriodIfDue(self) -> None:
+        """
+        Allow lines again if the period is over.
+        """
+        if self._clock.seconds() - self._periodBegan >= RUBBISH_PERIOD:
+            self.flush()
+
+    def flush(self) -> None:
+        """
+        Write how many clients got no line, and begin a new period.
+        """
+        if self._suppressed:
+            self._log.info("{count} more clients broke the protocol", count=self._suppressed)
+        self._periodBegan, self._lines, self._suppressed = self._clock.seconds(), 0, 0

@@ -1,0 +1,105 @@
+"""
+The commands CONNECT and NOOP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+
+from socks6.interfaces import OutboundFailed
+from socks6.server.legs import Leg
+from socks6.server.negotiation import Negotiation
+from socks6.sockets import setTypeOfService, socketOf
+from socks6.values.address import Address, addressFromText
+from socks6.values.codes import Leg as LegName
+from socks6.values.codes import ReplyCode
+from socks6.values.messages import Request
+from socks6.values.options import IPTypeOfService, OptionList
+
+
+async def noop(negotiation: Negotiation, request: Request) -> None:
+    """
+    Do nothing, and say so.
+
+    @see: draft 06, "Handling NOOP".
+    """
+    negotiation.succeed()
+
+
+async def connect(negotiation: Negotiation, request: Request) -> None:
+    """
+    Connect to a remote host, and pass octets.
+
+    @see: draft 06, "Handling CONNECT".
+    """
+    if not request.address.port:
+        negotiation.fail(ReplyCode.GENERAL_FAILURE, "port 0 is no destination")
+        return
+    wishes = _typeOfServiceWishes(request.options)
+    remote = Leg()
+    try:
+        await negotiation.factory.outbound.connect(
+            request.address, remote, wishes.get(LegName.PROXY_REMOTE)
+        )
+    except OutboundFailed as failure:
+        negotiation.fail(failure.replyCode, failure.reason)
+        return
+    if remote.lost:
+        negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
+        return
+    legs = {LegName.CLIENT_PROXY: negotiation.leg, LegName.PROXY_REMOTE: remote}
+    try:
+        negotiation.reply(ReplyCode.SUCCESS, _boundAddress(remote), _honour(wishes, legs))
+    except BaseException:
+        # Nobody else knows of it, not even if the outbound connected although
+        # the client is gone.
+        remote.abort()
+        raise
+    negotiation.relay(remote)
+
+
+def _boundAddress(remote: Leg) -> Address | None:
+    """
+    Find our own address on the way to a remote host.
+
+    @return: L{None}: it is no IP address, as some outbound may have it.
+    """
+    transport: Any = remote.transport
+    bound = transport.getHost()
+    if not isinstance(bound, IPv4Address | IPv6Address):
+        return None
+    return addressFromText(bound.host, bound.port)
+
+
+def _typeOfServiceWishes(options: OptionList) -> dict[LegName, int]:
+    """
+    Read which IP type of service a request wants, for each leg it names.
+    """
+    return {
+        leg: option.tos
+        for option in options.stack(IPTypeOfService)
+        for leg in (LegName.CLIENT_PROXY, LegName.PROXY_REMOTE)
+        if option.leg.overlaps(leg)
+    }
+
+
+def _honour(wishes: dict[LegName, int], legs: dict[LegName, Leg]) -> OptionList:
+    """
+    Set the type of service of each leg that a request named.
+
+    @return: What is in force, in as few options as say it: none for a leg where
+        it could not be set.
+    """
+    inForce = {}
+    for name, typeOfService in wishes.items():
+        transport: Any = legs[name].transport
+        handle = socketOf(transport)
+        value = None if handle is None else setTypeOfService(handle, typeOfService)
+        if value is not None:
+            inForce[name] = value
+    values = set(inForce.values())
+    if len(inForce) == 2 and len(values) == 1:
+        return OptionList([IPTypeOfService(LegName.BOTH, values.pop())])
+    return OptionList(IPTypeOfService(name, value) for name, value in inForce.items())

@@ -1,0 +1,144 @@
+"""
+The connections of a tunnel.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+from typing import Protocol as Structure
+
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from socks6.sockets import hearHalfClose, prepareForRelay
+
+
+class Receiver(Structure):
+    """
+    Who acts on what happens to a connection at the moment.
+    """
+
+    def dataReceived(self, octets: bytes) -> None:
+        """
+        Octets came.
+        """
+
+    def inputEnded(self) -> None:
+        """
+        The peer sends no more; it may still read.
+        """
+
+    def outputEnded(self) -> None:
+        """
+        All that was written has left, and the peer has been told that it was all.
+        """
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The connection is gone.
+        """
+
+
+class _Nobody:
+    """
+    Receives for connections that are gone.
+    """
+
+    def dataReceived(self, octets: bytes) -> None:
+        """
+        TLS may deliver what it had already decrypted.
+        """
+
+    def inputEnded(self) -> None:
+        """
+        Nothing is left to end.
+        """
+
+    def outputEnded(self) -> None:
+        """
+        Nothing is left to end.
+        """
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        Nothing is left to lose.
+        """
+
+
+NOBODY = _Nobody()
+
+
+@implementer(IHalfCloseableProtocol)
+class Leg(Protocol):
+    """
+    One connection of a tunnel: the client's or the remote host's.
+
+    What is done with it changes (a request is read, octets are relayed, a
+    farewell is said); the connection does not.
+
+    @ivar receiver: Who acts on what happens to it.
+    @ivar lost: Whether it is gone.
+    """
+
+    receiver: Receiver = NOBODY
+    lost = False
+
+    def connectionMade(self) -> None:
+        """
+        Get the socket ready.
+        """
+        assert self.transport is not None
+        prepareForRelay(self.transport)
+        hearHalfClose(self.transport, self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Pass on what came.
+        """
+        self.receiver.dataReceived(data)
+
+    def readConnectionLost(self) -> None:
+        """
+        Pass on that no more will come.
+        """
+        self.receiver.inputEnded()
+
+    def writeConnectionLost(self) -> None:
+        """
+        Pass on that all has left.
+        """
+        self.receiver.outputEnded()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """
+        Pass on that the connection is gone; it has no receiver any more.
+        """
+        self.lost = True
+        receiver, self.receiver = self.receiver, NOBODY
+        receiver.connectionLost(reason)
+
+    def abort(self) -> None:
+        """
+        Close the connection at once, whatever gets lost; if there is one, still.
+        """
+        transport: Any = self.transport
+        if transport is not None and not self.lost:
+            transport.abortConnection()
+
+
+def describe(address: IAddress) -> str:
+    """
+    Write a peer's address for people.
+    """
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if host is None:
+        return type(address).__name__.removesuffix("Address").lower()
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        # A PROXY header may claim anything.
+        return f"{host[:64]!a}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

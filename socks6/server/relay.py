@@ -1,0 +1,301 @@
+"""
+Octets between two connections, unchanged, until both directions have ended.
+
+Each leg is the producer of the other: as long as one cannot write, the other
+is not read, so that a slow reader costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from socks6.server.farewell import sayFarewell
+from socks6.server.legs import Leg
+from socks6.sockets import canHalfClose, deliverRest, isClosing, isReset, unacknowledgedOctets
+
+#: Seconds between two looks at a peer that has ended its direction.
+_WATCH_INTERVAL = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelayResult:
+    """
+    What a relay has done.
+
+    @ivar toRemote: Octets read from the client, for the remote host.
+    @ivar toClient: Octets read from the remote host, for the client.
+    @ivar ending: How it ended, in a word for the log.
+    """
+
+    toRemote: int
+    toClient: int
+    ending: str
+
+
+@implementer(IPushProducer)
+class _Direction:
+    """
+    What goes from one leg to the other: the source's receiver, and the
+    producer of the destination.
+    """
+
+    __slots__ = ("destination", "ended", "octets", "paused", "relay", "source")
+
+    def __init__(self, relay: Relay, source: Leg, destination: Leg) -> None:
+        """
+        @param relay: What this is a half of.
+        """
+        self.relay = relay
+        self.source = source
+        self.destination: Any = destination.transport
+        #: Octets passed on.
+        self.octets = 0
+        #: Whether the source sends no more.
+        self.ended = False
+        #: Whether the source is not read, as the destination cannot keep up.
+        self.paused = False
+
+    def unacknowledged(self) -> int:
+        """
+        Count the octets that the destination's peer has yet to take, as far as
+        the system tells.
+        """
+        return unacknowledgedOctets(self.destination) or 0
+
+    # The source's receiver.
+
+    def dataReceived(self, octets: bytes) -> None:
+        """
+        Pass on octets.
+        """
+        self.octets += len(octets)
+        self.relay.touch()
+        self.destination.write(octets)
+
+    def inputEnded(self) -> None:
+        """
+        Pass on that there are no more.
+        """
+        self.ended = True
+        # "loseConnection with a paused producer never completes", nor does the
+        # end of one direction.
+        self.destination.unregisterProducer()
+        self.relay.directionEnded(self)
+
+    def outputEnded(self) -> None:
+        """
+        The source has heard that no more goes to it; it may go on.
+        """
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The source is gone.
+        """
+        self.relay.legLost(self, reason)
+
+    # The destination's producer.
+
+    def pauseProducing(self) -> None:
+        """
+        Read no more until the destination has written what it has.
+        """
+        self.paused = True
+        cast(Any, self.source.transport).pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """
+        Read on.
+        """
+        self.paused = False
+        self.relay.touch()
+        if isClosing(self.destination):
+            # The peer has ended its TLS connection, which waits for its
+            # producer to be done before it says so.
+            self.destination.unregisterProducer()
+        else:
+            cast(Any, self.source.transport).resumeProducing()
+
+    def stopProducing(self) -> None:
+        """
+        The destination is gone, which its own receiver is about to hear.
+        """
+        self.relay.destinationLost(self)
+
+
+class Relay:
+    """
+    A tunnel at work.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_down",
+        "_ending",
+        "_finished",
+        "_idleTimeout",
+        "_idleTimer",
+        "_lastActivity",
+        "_openLegs",
+        "_unacknowledged",
+        "_up",
+        "_watch",
+    )
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        client: Leg,
+        remote: Leg,
+        finished: Callable[[RelayResult], None],
+        idleTimeout: float | None = None,
+    ) -> None:
+        """
+        Prepare to relay.
+
+        @param client: A connection with its transport.
+        @param remote: Another one.
+        @param finished: Is called once, when both are closed.
+        @param idleTimeout: Seconds without an octet either way after which the
+            tunnel is cut; L{None}: never.
+        """
+        self._clock = clock
+        self._finished = finished
+        self._idleTimeout = idleTimeout
+        self._idleTimer: IDelayedCall | None = None
+        self._watch: IDelayedCall | None = None
+        #: What the two peers had not acknowledged when the tunnel looked idle.
+        self._unacknowledged = (0, 0)
+        self._lastActivity = 0.0
+        self._ending = ""
+        self._openLegs = 2
+        self._up = _Direction(self, client, remote)
+        self._down = _Direction(self, remote, client)
+
+    def start(self, early: bytes, inputOver: bool) -> None:
+        """
+        Begin to relay.
+
+        @param early: What the client has sent already.
+        @param inputOver: Whether it has ended its direction already.
+        """
+        for direction in (self._up, self._down):
+            direction.source.receiver = direction
+            direction.destination.registerProducer(direction, True)
+        if self._idleTimeout is not None:
+            self._idleTimer = self._clock.callLater(self._idleTimeout, self._checkIdle)
+            self._lastActivity = self._clock.seconds()
+        if early:
+            self._up.dataReceived(early)
+        if inputOver:
+            self._up.inputEnded()
+        elif not self._up.paused:
+            # Its input may have been paused while we were connecting.
+            self._up.resumeProducing()
+
+    def touch(self) -> None:
+        """
+        Take note that the tunnel is in use.
+        """
+        if self._idleTimeout is not None:
+            self._lastActivity = self._clock.seconds()
+
+    def _checkIdle(self) -> None:
+        """
+        Cut the tunnel if it has been idle for too long.
+        """
+        assert self._idleTimeout is not None
+        rest = self._lastActivity + self._idleTimeout - self._clock.seconds()
+        if rest <= 0:
+            # Nothing new came, but what came before may still be on its way to a
+            # slow reader.
+            unacknowledged = (self._up.unacknowledged(), self._down.unacknowledged())
+            if unacknowledged == self._unacknowledged:
+                self.abort("idle")
+                return
+            self._unacknowledged = unacknowledged
+            self.touch()
+            rest = self._idleTimeout
+        self._idleTimer = self._clock.callLater(rest, self._checkIdle)
+
+    def abort(self, ending: str) -> None:
+        """
+        Cut the tunnel.
+
+        @param ending: Why, for the log.
+        """
+        self._ending = self._ending or ending
+        for direction in (self._up, self._down):
+            direction.source.abort()
+
+    def directionEnded(self, direction: _Direction) -> None:
+        """
+        Pass on the end of one direction, or finish if it was the last.
+        """
+        if self._up.ended and self._down.ended:
+            self._close("closed")
+        elif canHalfClose(direction.destination):
+            direction.destination.loseWriteConnection()
+            self._watch = self._clock.callLater(_WATCH_INTERVAL, self._watchEnded, direction)
+        else:
+            # Without half-close, the end of one direction is the end.
+            self._close("closed")
+
+    def _watchEnded(self, direction: _Direction) -> None:
+        """
+        See whether a peer that has ended its direction is still there to read
+        the other.
+        """
+        if isReset(cast(Any, direction.source.transport)):
+            direction.source.abort()
+        else:
+            self._watch = self._clock.callLater(_WATCH_INTERVAL, self._watchEnded, direction)
+
+    def destinationLost(self, direction: _Direction) -> None:
+        """
+        One connection is going, maybe as its peer takes no more, though not all
+        has been read of what that had sent before: read it.
+
+        @param direction: The one whose destination it was.
+        """
+        if not self._ending:
+            deliverRest(direction.destination)
+
+    def legLost(self, direction: _Direction, reason: Failure) -> None:
+        """
+        One connection is gone: end the other, once it has got what was sent.
+
+        @param direction: The one whose source it was.
+        """
+        which = "client" if direction is self._up else "remote host"
+        self._close("closed" if reason.check(ConnectionDone) else f"{which} lost", direction)
+        self._legGone()
+
+    def _close(self, ending: str, lost: _Direction | None = None) -> None:
+        """
+        Close what is still open.
+
+        @param lost: The direction whose source is gone already.
+        """
+        self._ending = self._ending or ending
+        # Farewells have limits of their own.
+        for timer in (self._idleTimer, self._watch):
+            if timer is not None and timer.active():
+                timer.cancel()
+        for direction in (self._up, self._down):
+            if direction is not lost:
+                sayFarewell(direction.source, self._clock, self._legGone, direction.ended)
+
+    def _legGone(self) -> None:
+        """
+        One connection is closed; report, if it was the second.
+        """
+        self._openLegs -= 1
+        if not self._openLegs:
+            self._finished(RelayResult(self._up.octets, self._down.octets, self._ending))

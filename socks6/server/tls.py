@@ -1,0 +1,119 @@
+"""
+TLS on top of any listening endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from OpenSSL import SSL, crypto
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IOpenSSLContextFactory,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    TLSVersion,
+    trustRootFromCertificates,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
+
+
+def _certificatesIn(path: Path) -> list[Certificate]:
+    """
+    Read the certificates of a PEM file, in their order.
+
+    @raise OSError: It cannot be read.
+    @raise ValueError: There is none, or one cannot be understood.
+    """
+    try:
+        found = [Certificate.loadPEM(pem) for pem in _CERTIFICATE.findall(path.read_bytes())]
+    except crypto.Error as error:
+        raise ValueError(f"{path}: a certificate cannot be understood") from error
+    if not found:
+        raise ValueError(f"{path}: no certificate in PEM form")
+    return found
+
+
+def serverContext(
+    certificate: Path, privateKey: Path | None = None, clientCA: Path | None = None
+) -> CertificateOptions:
+    """
+    Make the context of a TLS server: TLS 1.2 and up, no ALPN.
+
+    @param certificate: A PEM file with the server's certificate, and behind it
+        those that lead to its root.
+    @param privateKey: A PEM file with the certificate's key, not encrypted; by
+        default it stands in the same file.
+    @param clientCA: A PEM file with the authorities of which clients must show
+        a certificate; by default they need none.
+    @raise OSError: A file cannot be read.
+    @raise ValueError: What a file holds does not serve.
+    """
+    keyFile = privateKey or certificate
+    chain = _certificatesIn(certificate)
+    try:
+        # An empty passphrase, so that OpenSSL does not ask the terminal for one.
+        key = crypto.load_privatekey(crypto.FILETYPE_PEM, keyFile.read_bytes(), b"")
+    except crypto.Error as error:
+        raise ValueError(f"{keyFile}: no private key in PEM form without passphrase") from error
+    trust = {}
+    if clientCA is not None:
+        trust["trustRoot"] = trustRootFromCertificates(_certificatesIn(clientCA))
+    options = CertificateOptions(
+        privateKey=key,
+        certificate=chain[0].original,
+        extraCertChain=[each.original for each in chain[1:]],
+        raiseMinimumTo=TLSVersion.TLSv1_2,
+        **trust,
+    )
+    try:
+        context = options.getContext()
+        context.check_privatekey()
+    except SSL.Error as error:
+        raise ValueError(f"{keyFile}: not the private key of {certificate}") from error
+    # Twisted would end the handshake with a client that offers any.
+    context.set_alpn_select_callback(lambda connection, offered: SSL.NO_OVERLAPPING_PROTOCOLS)
+    return options
+
+
+@implementer(IStreamServerEndpoint)
+class TLSServerEndpoint:
+    """
+    An endpoint that speaks TLS on the connections that another one accepts.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamServerEndpoint,
+        context: IOpenSSLContextFactory,
+    ) -> None:
+        """
+        @param reactor: Lets small writes wait for one another.
+        @param endpoint: Who accepts connections.
+        @param context: The server's certificate and what it asks of clients.
+        """
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._context = context
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        Begin to accept connections.
+
+        @see: L{IStreamServerEndpoint.listen}
+        """
+        listening: Deferred[IListeningPort] = self._endpoint.listen(
+            TLSMemoryBIOFactory(self._context, False, protocolFactory, self._reactor)
+        )
+        return listening

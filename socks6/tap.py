@@ -1,0 +1,318 @@
+"""
+The command line of C{twistd socks6}.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from twisted.application.service import IService, MultiService
+from twisted.cred.checkers import (
+    ICredentialsChecker,
+    InMemoryUsernamePasswordDatabaseDontUse,
+)
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.strcred import AuthOptionMixin
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import Logger
+from twisted.python import usage
+
+from socks6 import __version__
+from socks6.listening import endpointDescription, listensLocally
+from socks6.outbound.direct import DirectOutbound
+from socks6.outbound.resolver import ThreadedResolver
+from socks6.server.service import proxyService
+from socks6.server.tls import TLSServerEndpoint, serverContext
+from socks6.text import octets
+
+
+def seconds(text: str) -> float:
+    """
+    Read a duration.
+
+    @raise ValueError: It is not a number above zero.
+    """
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+class Options(usage.Options, AuthOptionMixin):
+    """
+    The options of C{twistd socks6}.
+
+    @ivar ports: Endpoint strings to listen on.
+    @ivar tlsPorts: Endpoint strings to listen on with TLS.
+    @ivar tlsContext: The server's side of TLS, if there are such ports.
+    @ivar passwordFiles: The files that C{--auth file:} names.
+    """
+
+    synopsis = "[options]"
+    longdesc = "A SOCKS 6 proxy (draft-olteanu-intarea-socks-6-06)."
+    supportedInterfaces = (IUsernamePassword,)
+
+    optParameters: list[Sequence[Any]] = [
+        ["certificate", None, None, "PEM file with the TLS certificate and its chain."],
+        ["private-key", None, None, "PEM file with its key [default: in --certificate]."],
+        ["client-ca", None, None, "PEM file: TLS clients must show a certificate of this CA."],
+        ["connect-timeout", None, 30.0, "Seconds that a remote host may take to answer.", seconds],
+        ["request-timeout", None, 10.0, "Seconds that a client may take to ask.", seconds],
+        [
+            "idle-timeout",
+            None,
+            None,
+            "Seconds after which a silent tunnel is cut [default: never].",
+            seconds,
+        ],
+    ]
+    optFlags: list[Sequence[Any]] = [
+        ["anonymous", None, "Let everybody who can connect use the proxy."],
+    ]
+
+    def __init__(self) -> None:
+        """
+        Begin with no ports.
+        """
+        usage.Options.__init__(self)
+        self.ports: list[str] = []
+        self.tlsPorts: list[str] = []
+        self.tlsContext: CertificateOptions | None = None
+        self.passwordFiles: list[Path] = []
+
+    def opt_port(self, port: str) -> None:
+        """
+        Listen on this port of 127.0.0.1, or this endpoint string; repeatable [default: 1080].
+        """
+        self.ports.append(endpointDescription(port))
+
+    opt_p = opt_port
+
+    def opt_tls_port(self, port: str) -> None:
+        """
+        The same, with TLS; repeatable.
+        """
+        self.tlsPorts.append(endpointDescription(port))
+
+    def opt_auth(self, description: str) -> None:
+        """
+        Whom to let in, like file:/etc/socks6.passwd; repeatable; see --help-auth.
+        """
+        kind, _, argument = description.partition(":")
+        if kind == "file" and argument:
+            # twistd goes elsewhere before the file is read.
+            self._checkPasswords(Path(argument))
+            passwords = Path(argument).absolute()
+            self.passwordFiles.append(passwords)
+            description = f"file:{passwords}"
+        super().opt_auth(description)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def _checkPasswords(passwords: Path) -> None:
+        """
+        Check that a password file can be read; strcred only warns, and then
+        nobody gets in.
+
+        @raise usage.UsageError: It cannot.
+        """
+        try:
+            with passwords.open("rb"):
+                pass
+        except OSError as error:
+            raise usage.UsageError(
+                f"--auth: the password file {passwords} cannot be read: {error.strerror}"
+            ) from error
+
+    def checkPasswordFiles(self) -> None:
+        """
+        Check once more that the password files can be read, now that the process
+        is who it will be and where it will be.
+
+        @raise usage.UsageError: One cannot.
+        """
+        for passwords in self.passwordFiles:
+            self._checkPasswords(passwords)
+
+    def addChecker(self, checker: ICredentialsChecker) -> None:
+        """
+        Take a checker; the passwords of C{memory:} become octets, as those of
+        clients are.
+        """
+        if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
+            checker.users = {octets(name): octets(word) for name, word in checker.users.items()}
+        super().addChecker(checker)  # type: ignore[no-untyped-call]
+
+    def opt_version(self) -> NoReturn:
+        """
+        Print the version and exit.
+        """
+        print(f"twistd socks6 {__version__}")  # noqa: T201
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Read the command line; a mistake is one line on standard error and exit
+        status 1.
+        """
+        try:
+            usage.Options.parseOptions(self, options)
+        except usage.UsageError as error:
+            raise SystemExit(f"twistd socks6: {' '.join(str(error).split())}") from error
+
+    def postOptions(self) -> None:
+        """
+        Check what the options say together.
+
+        @raise usage.UsageError: They make no sense.
+        """
+        if not self.ports and not self.tlsPorts:
+            self.opt_port("1080")
+        self._checkTLS()
+        if self["anonymous"] and self.checkers:
+            raise usage.UsageError("--anonymous and --auth contradict each other")
+        for port in self.ports:
+            self._checkOpenness(port, bool(self.checkers), "--auth or --anonymous")
+        for port in self.tlsPorts:
+            closed = bool(self.checkers or self["client-ca"])
+            self._checkOpenness(port, closed, "--auth, --client-ca or --anonymous")
+
+    @property
+    def checkers(self) -> list[ICredentialsChecker]:
+        """
+        Who knows the users' passwords.
+        """
+        found: list[ICredentialsChecker] = self.get("credCheckers", [])
+        return found
+
+    def _checkTLS(self) -> None:
+        """
+        Load the TLS files.
+
+        @raise usage.UsageError: One cannot be used, is missing, or is of no use.
+        """
+        files = {
+            name: Path(self[name]) if self[name] is not None else None
+            for name in ("certificate", "private-key", "client-ca")
+        }
+        certificate = files["certificate"]
+        if not self.tlsPorts:
+            for name, path in files.items():
+                if path is not None:
+                    raise usage.UsageError(f"--{name} needs a --tls-port")
+            return
+        if certificate is None:
+            raise usage.UsageError("--tls-port needs a --certificate")
+        try:
+            self.tlsContext = serverContext(certificate, files["private-key"], files["client-ca"])
+        except OSError as error:
+            raise usage.UsageError(f"{error.filename}: {error.strerror}") from error
+        except ValueError as error:
+            raise usage.UsageError(str(error)) from error
+
+    def _checkOpenness(self, port: str, closed: bool, remedy: str) -> None:
+        """
+        Check that the proxy is not open to the world by accident.
+
+        @param port: An endpoint string.
+        @param closed: Whether its clients must show who they are.
+        @param remedy: The options that help.
+        @raise usage.UsageError: It is, or the endpoint string is none.
+        """
+        local = listensLocally(port)
+        if not (local or closed or self["anonymous"]):
+            raise usage.UsageError(
+                f"{port} can be reached from other machines, and everybody there"
+                f" could use the proxy: add {remedy}"
+            )
+
+
+#: What Twisted raises where it cannot listen; the last one for port numbers
+#: that do not exist.
+_CANNOT_LISTEN = (CannotListenError, OSError, OverflowError)
+
+
+class _CommandLineService(MultiService):
+    """
+    Stops C{twistd} with one clear line if the proxy cannot start.
+    """
+
+    _log = Logger()
+
+    def __init__(self, options: Options) -> None:
+        """
+        @param options: Those of the command line.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._options = options
+        self._runner: Mapping[str, Any] = options.parent or {}
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen.
+
+        @raise SystemExit: The proxy cannot; or what Twisted raises then, if
+            C{twistd} has to tell the process that waits for its daemon.
+        """
+        try:
+            super().privilegedStartService()  # type: ignore[no-untyped-call]
+        except _CANNOT_LISTEN as error:
+            self._stop(error)
+
+    def startService(self) -> None:
+        """
+        Serve; and listen, if the runner is C{twist}, which knows no privileges.
+
+        @raise SystemExit: As L{privilegedStartService}.
+        """
+        try:
+            self._options.checkPasswordFiles()
+            super().startService()  # type: ignore[no-untyped-call]
+        except (*_CANNOT_LISTEN, usage.UsageError) as error:
+            self._stop(error)
+
+    def _stop(self, error: Exception) -> NoReturn:
+        """
+        End the process.
+
+        @raise SystemExit: Always, in the foreground.
+        @raise Exception: C{error}, in the background.
+        """
+        if "nodaemon" not in self._runner:
+            # twist does not log yet, and Twisted would print the line as well.
+            raise SystemExit(f"twist socks6: {error}") from error
+        self._log.critical("{error}", error=str(error))
+        if not self._runner["nodaemon"]:
+            raise error
+        if self._runner["pidfile"]:
+            Path(self._runner["pidfile"]).unlink(missing_ok=True)
+        raise SystemExit(1) from error
+
+
+def makeService(options: Options) -> IService:
+    """
+    Make the service of C{twistd socks6}.
+    """
+    from twisted.internet import reactor as _reactor
+
+    reactor: Any = _reactor
+    endpoints = [serverFromString(reactor, port) for port in options.ports]
+    for port in options.tlsPorts:
+        assert options.tlsContext is not None
+        endpoint = serverFromString(reactor, port)
+        endpoints.append(TLSServerEndpoint(reactor, endpoint, options.tlsContext))
+    outbound = DirectOutbound(reactor, options["connect-timeout"], ThreadedResolver(reactor))
+    service = _CommandLineService(options)
+    proxyService(  # type: ignore[no-untyped-call]
+        reactor,
+        endpoints,
+        options.checkers,
+        outbound=outbound,
+        requestTimeout=options["request-timeout"],
+        idleTimeout=options["idle-timeout"],
+    ).setServiceParent(service)
+    return service

@@ -1,0 +1,88 @@
+"""
+Networks for one test: Linux network namespaces.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from unittest import TestCase
+
+from tests.integration import requireProgram
+from tests.integration.peers import DEADLINE
+
+_numbers = itertools.count()
+
+
+class Namespace:
+    """
+    A network namespace that ends with the test.
+
+    @ivar prefix: The program, and its arguments, that runs another one in it.
+    """
+
+    def __init__(self, testCase: TestCase) -> None:
+        """
+        Make it, or end the test: skip it where that is not possible, but fail
+        where C{CI} is C{true}.
+        """
+        self._program = requireProgram(testCase, "ip")
+        self.name = f"socks6-{os.getpid()}-{next(_numbers)}"
+        made = subprocess.run(
+            [self._program, "netns", "add", self.name],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        if made.returncode:
+            reason = f"no network namespaces for us: {made.stderr.strip()}"
+            if os.environ.get("CI") == "true":
+                testCase.fail(reason)
+            testCase.skipTest(reason)
+        testCase.addCleanup(self._ip, "netns", "del", self.name)
+        self.prefix = [self._program, "netns", "exec", self.name]
+        self.ip("link set lo up")
+
+    def _ip(self, *arguments: str) -> None:
+        """
+        Run C{ip}.
+        """
+        subprocess.run([self._program, *arguments], check=True, timeout=DEADLINE)
+
+    def ip(self, command: str) -> None:
+        """
+        Run C{ip} in here.
+
+        @param command: Its arguments, with blanks between them.
+        """
+        self._ip("-n", self.name, *command.split())
+
+    def set(self, name: str, value: object) -> None:
+        """
+        Set a kernel parameter in here.
+
+        @param name: Its path below C{/proc/sys/net}.
+        """
+        path = f"/proc/sys/net/{name}"
+        subprocess.run(
+            [*self.prefix, "tee", path],
+            input=f"{value}\n",
+            text=True,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=DEADLINE,
+        )
+
+    def connect(self, other: Namespace) -> None:
+        """
+        Lay a cable to another one: 192.0.2.0/24 and 2001:db8:1::/64, of which
+        this one has number 1 and the other number 2; the interface is C{cable}
+        on both sides.
+        """
+        self.ip(f"link add cable type veth peer name cable netns {other.name}")
+        for number, end in (1, self), (2, other):
+            end.ip(f"addr add 192.0.2.{number}/24 dev cable")
+            end.ip(f"addr add 2001:db8:1::{number}/64 dev cable nodad")
+            end.ip("link set cable up")

@@ -1,0 +1,75 @@
+"""
+The examples, run as their own text says.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def freePort() -> int:
+    """
+    Find a port of 127.0.0.1 that nobody listens on.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def connectWhenUp(port: int, server: subprocess.Popen[bytes]) -> socket.socket:
+    """
+    Connect to a server that is starting.
+
+    @raise AssertionError: It ends, or does not listen for too long.
+    """
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=30)
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise AssertionError("the example does not listen")
+
+
+class ProxyTacTests(SynchronousTestCase):
+    """
+    examples/proxy.tac.
+    """
+
+    def test_webServerThroughProxy(self) -> None:
+        """
+        The application's web server can be read through its proxy, the HTTP
+        request riding along with the SOCKS request.
+        """
+        web, proxy = freePort(), freePort()
+        folder = Path(tempfile.mkdtemp(dir=Path(self.mktemp()).parent))
+        text = (EXAMPLES / "proxy.tac").read_text()
+        (folder / "proxy.tac").write_text(
+            text.replace("8080", str(web)).replace("1080", str(proxy))
+        )
+        twistd = Path(sys.executable).with_name("twistd")
+        command = [str(twistd), "-noy", "proxy.tac", "--pidfile="]
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.addCleanup(server.wait)
+        self.addCleanup(server.terminate)
+        request = b"\x06\x00\x01" + web.to_bytes(2, "big") + b"\x01\x7f\x00\x00\x01\x00\x00"
+        received = b""
+        with connectWhenUp(proxy, server) as client:
+            client.sendall(request + b"GET / HTTP/1.0\r\n\r\n")
+            while octets := client.recv(65536):
+                received += octets
+        # Authentication Reply and Operation Reply (IPv4) take 6 and 10 octets.
+        self.assertEqual(received[:7], bytes.fromhex("06000000000000"))
+        self.assertIn(b"You came through", received[16:])

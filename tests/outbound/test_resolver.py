@@ -1,0 +1,258 @@
+"""
+Tests of L{socks6.outbound.resolver}.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from socks6.interfaces import OutboundFailed
+from socks6.outbound.resolver import ThreadedResolver
+from socks6.values.codes import ReplyCode
+
+
+class FakePool:
+    """
+    A thread pool whose threads run when the test wants them to.
+    """
+
+    started = False
+
+    def __init__(self) -> None:
+        self.work: list[Callable[[], object]] = []
+
+    def start(self) -> None:
+        """
+        Take note.
+        """
+        self.started = True
+
+    def callInThread(self, function: Callable[..., object], *arguments: object) -> None:
+        """
+        Keep the work.
+        """
+        self.work.append(lambda: function(*arguments))
+
+    def run(self) -> None:
+        """
+        Do the first piece of work.
+        """
+        self.work.pop(0)()
+
+
+class Receiver:
+    """
+    Takes note of what it is told.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[object] = []
+        self.complete = False
+        self.resolution: IHostResolution
+
+    def resolutionBegan(self, resolution: IHostResolution) -> None:
+        """
+        Keep the resolution.
+        """
+        self.resolution = resolution
+
+    def addressResolved(self, address: IAddress) -> None:
+        """
+        Keep the address.
+        """
+        self.found.append(address)
+
+    def resolutionComplete(self) -> None:
+        """
+        Take note of the end.
+        """
+        self.complete = True
+
+
+class Reactor:
+    """
+    Takes results out of threads at once.
+    """
+
+    def callFromThread(self, function: Callable[..., object], *arguments: object) -> None:
+        """
+        Take them.
+        """
+        function(*arguments)
+
+
+class ThreadedResolverTests(SynchronousTestCase):
+    """
+    Names are looked up by the system, in threads.
+    """
+
+    def setUp(self) -> None:
+        self.asked: list[str] = []
+        self.answer: Any = []
+        self.patch(socket, "getaddrinfo", self.getaddrinfo)
+        reactor: Any = Reactor()
+        self.resolver = ThreadedResolver(reactor, maxLookups=3)
+        self.pool = FakePool()
+        self.patch(self.resolver, "_pool", self.pool)
+
+    def getaddrinfo(self, name: str, *arguments: object, **options: object) -> Any:
+        """
+        Answer as the test wants it.
+        """
+        self.asked.append(name)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def ask(self, name: str = "host.example") -> Receiver:
+        """
+        Ask for a name.
+        """
+        receiver: Any = Receiver()
+        resolution = self.resolver.resolveHostName(receiver, name)
+        self.assertIs(receiver.resolution, resolution)
+        self.assertEqual(resolution.name, name)
+        self.assertTrue(self.pool.started)
+        asked: Receiver = receiver
+        return asked
+
+    def test_interfaces(self) -> None:
+        """
+        It is a resolver, and what it gives can be cancelled.
+        """
+        verifyObject(IHostnameResolver, self.resolver)
+        verifyObject(IHostResolution, self.ask().resolution)
+
+    def test_addresses(self) -> None:
+        """
+        All IP addresses come, in the system's order, and then the end.
+        """
+        self.answer = [
+            (socket.AF_INET6, 1, 6, "", ("2001:db8::1", 0, 0, 0)),
+            (socket.AF_UNIX, 1, 0, "", "/nowhere"),
+            (socket.AF_INET, 1, 6, "", ("192.0.2.1", 0)),
+        ]
+        receiver = self.ask()
+        self.assertEqual((receiver.found, self.asked), ([], []))
+        self.pool.run()
+        self.assertEqual(
+            receiver.found,
+            [IPv6Address("TCP", "2001:db8::1", 0), IPv4Address("TCP", "192.0.2.1", 0)],
+        )
+        self.assertTrue(receiver.complete)
+
+    def test_noSuchName(self) -> None:
+        """
+        A name that does not resolve has no addresses, and that is not worth a
+        line.
+        """
+        self.answer = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        receiver = self.ask()
+        self.pool.run()
+        self.assertEqual((receiver.found, receiver.complete), ([], True))
+
+    def test_systemFails(self) -> None:
+        """
+        Whoever waits hears at once that the system cannot look up names now,
+        and so does the log.
+        """
+        messages: list[str] = []
+        log: Any = type(self.resolver)._log
+        self.patch(type(log), "warn", lambda _, text, **fields: messages.append(fields["error"]))
+        for error in (OSError(24, "Too many open files"), UnicodeError("label too long")):
+            self.answer = error
+            receiver = self.ask()
+            self.pool.run()
+            self.assertEqual((receiver.found, receiver.complete), ([], True), repr(error))
+        self.assertEqual(messages, ["[Errno 24] Too many open files", "label too long"])
+
+    def test_shared(self) -> None:
+        """
+        Those who ask for the same name at the same time share one look-up.
+        """
+        self.answer = [(socket.AF_INET, 1, 6, "", ("192.0.2.1", 0))]
+        receivers = [self.ask(), self.ask()]
+        self.assertEqual(len(self.pool.work), 1)
+        self.pool.run()
+        for receiver in receivers:
+            self.assertEqual(len(receiver.found), 1)
+        self.assertEqual(self.asked, ["host.example"])
+        self.ask()
+        self.pool.run()
+        self.assertEqual(self.asked, ["host.example"] * 2)
+
+    def test_cancelled(self) -> None:
+        """
+        Who has cancelled hears nothing more, others do.
+        """
+        first, second = self.ask(), self.ask()
+        first.resolution.cancel()
+        first.resolution.cancel()
+        self.pool.run()
+        self.assertEqual((first.complete, second.complete), (False, True))
+
+    def test_abandoned(self) -> None:
+        """
+        A name that nobody waits for any more is not looked up; who asks for it
+        later does not join those who left.
+        """
+        self.ask().resolution.cancel()
+        later = self.ask()
+        self.pool.run()
+        self.assertEqual((self.asked, later.complete), ([], False))
+        self.pool.run()
+        self.assertEqual((self.asked, later.complete), (["host.example"], True))
+
+    def test_bounded(self) -> None:
+        """
+        Too many look-ups at a time are refused, and taken again when others
+        are done.
+        """
+        for number in range(3):
+            self.ask(f"{number}.example")
+        error = self.assertRaises(OutboundFailed, self.ask, "3.example")
+        self.assertEqual(error.replyCode, ReplyCode.GENERAL_FAILURE)
+        joined = self.ask("2.example")
+        self.pool.run()
+        self.ask("3.example")
+        self.pool.run()
+        self.pool.run()
+        self.assertTrue(joined.complete)
+
+
+class ThreadsTests(SynchronousTestCase):
+    """
+    The real threads.
+    """
+
+    def test_lookup(self) -> None:
+        """
+        A look-up happens in a thread, which does not keep the process alive.
+        """
+        finished = Event()
+        results: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+
+        class ThreadReactor:
+            def callFromThread(self, *call: Any) -> None:
+                results.append((call[0], call[1:]))
+                finished.set()
+
+        reactor: Any = ThreadReactor()
+        resolver = ThreadedResolver(reactor, threads=1)
+        self.addCleanup(resolver._pool.stop)
+        receiver: Any = Receiver()
+        resolver.resolveHostName(receiver, "localhost")
+        self.assertTrue(finished.wait(30))
+        self.assertEqual([thread.daemon for thread in resolver._pool.threads], [True])
+        ((function, arguments),) = results
+        function(*arguments)
+        self.assertTrue(receiver.complete)
+        self.assertTrue(receiver.found)

@@ -1,0 +1,438 @@
+"""
+Tests of L{socks6.server.connect}.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.address import IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+
+from socks6.values.codes import ReplyCode
+from tests.doubles import Peer
+from tests.server.harness import (
+    CONNECT,
+    CONNECTED,
+    DONE,
+    NOOP,
+    WELCOME,
+    ProxyTestCase,
+    failure,
+    request,
+)
+
+#: Bound to [2001:db8::1], port 50000.
+CONNECTED_IPV6 = bytes.fromhex("00 c350 04 20010db8 00000000 00000000 00000001 0000")
+
+NOOP_ANYWHERE = request(command=0, address=bytes.fromhex("01bb 03 07") + b"example")
+
+
+def typeOfService(leg: int, value: int) -> bytes:
+    """
+    Write an IP TOS option.
+
+    @param leg: 1 client-proxy, 2 proxy-remote, 3 both.
+    """
+    return bytes([1, 0, 6, leg << 6 | 1, 1, value])
+
+
+class NOOPTests(ProxyTestCase):
+    """
+    The command that does nothing.
+    """
+
+    def test_success(self) -> None:
+        """
+        It succeeds, with nothing bound, whatever its address says, and the
+        connection ends.
+        """
+        for sent in (NOOP, NOOP_ANYWHERE, NOOP + b"more"):
+            client = self.dial()
+            client.send(sent)
+            self.assertEqual(client.received.hex(), (WELCOME + DONE).hex())
+            self.leave(client)
+            self.assertOver(repr(sent))
+            self.assertEqual(self.outbound.attempts, [])
+
+    def test_logged(self) -> None:
+        """
+        It is one line.
+        """
+        client = self.dial()
+        client.send(NOOP)
+        client.end()
+        self.assertEqual(
+            self.lines,
+            [
+                (
+                    "192.0.2.2:40000 - noop 0.0.0.0:0: success,"
+                    " 0 octets to the remote host, 0 to the client, 0.000 s"
+                )
+            ],
+        )
+
+    def test_noCommand(self) -> None:
+        """
+        Commands that do not exist, or not yet, are not supported.
+        """
+        for command in (2, 3, 4, 128, 255):
+            client = self.dial()
+            client.send(request(command=command))
+            self.assertEqual(client.received.hex(), (WELCOME + failure(7)).hex(), str(command))
+            self.leave(client)
+            self.assertOver(str(command))
+            self.assertEqual(self.outbound.attempts, [], str(command))
+        self.assertIn(" bind 203.0.113.1:443: command not supported, ", self.lines[0])
+        self.assertIn(" 255 203.0.113.1:443: command not supported, ", self.lines[-1])
+
+
+class DestinationTests(ProxyTestCase):
+    """
+    Where CONNECT goes.
+    """
+
+    def test_addresses(self) -> None:
+        """
+        IP addresses and names reach the outbound as the client wrote them; the
+        reply tells the proxy's own address.
+        """
+        for address, destination in (
+            (bytes.fromhex("01bb 01 cb007101"), "203.0.113.1:443"),
+            (bytes.fromhex("0001 04 20010db8 00000000 00000000 00000002"), "[2001:db8::2]:1"),
+            (bytes.fromhex("ffff 03 0b") + b"Example.COM", "Example.COM:65535"),
+            (bytes.fromhex("01bb 03 02 c3a4"), r"\xc3\xa4:443"),
+        ):
+            self.outbound.attempts.clear()
+            client = self.dial()
+            client.send(request(address=address))
+            self.assertEqual(str(self.attempt.destination), destination)
+            self.assertEqual(client.take(), WELCOME)
+            remote = self.attempt.succeed()
+            self.assertEqual(client.received.hex(), CONNECTED.hex(), destination)
+            self.assertEqual(remote.received, b"")
+
+    def test_boundIPv6(self) -> None:
+        """
+        The proxy's own address may be an IPv6 address; what belongs to no
+        packet is left out of it.
+        """
+        for host in ("2001:db8::1", "2001:db8::1%eth0"):
+            self.outbound.attempts.clear()
+            client = self.dial()
+            client.send(CONNECT)
+            self.attempt.succeed(IPv6Address("TCP", host, 50000), socket.AF_INET6)
+            self.assertEqual(client.received.hex(), (WELCOME + CONNECTED_IPV6).hex(), host)
+
+    def test_boundElsewhere(self) -> None:
+        """
+        An outbound whose connections have no IP address of ours is as good.
+        """
+        client = self.dial()
+        client.send(CONNECT + b"GET")
+        remote = self.attempt.succeed(UNIXAddress("/run/elsewhere"), socket.AF_UNIX)
+        self.assertEqual(client.received, WELCOME + DONE)
+        self.assertEqual(remote.received, b"GET")
+
+    def test_portZero(self) -> None:
+        """
+        There is no port 0 to connect to.
+        """
+        client = self.dial()
+        client.send(request(address=bytes.fromhex("0000 01 cb007101")))
+        self.assertEqual(client.received.hex(), (WELCOME + failure(1)).hex())
+        self.leave(client)
+        self.assertOver()
+        self.assertEqual(self.outbound.attempts, [])
+        self.assertIn(": general failure (port 0 is no destination), ", self.lines[0])
+
+    def test_failures(self) -> None:
+        """
+        The outbound's reply code goes to the client, with an address that says
+        nothing, and the connection ends.
+        """
+        for code in ReplyCode:
+            if code is ReplyCode.SUCCESS:
+                continue
+            self.events.clear()
+            self.outbound.attempts.clear()
+            client = self.dial()
+            client.send(CONNECT + b"in vain")
+            self.attempt.refuse(code)
+            self.assertEqual(client.received.hex(), (WELCOME + failure(code)).hex(), code.name)
+            self.leave(client)
+            self.assertOver(code.name)
+            self.assertEqual(len(self.lines), 1, code.name)
+            result = f"{code.name.lower().replace('_', ' ')} (as the test wants it)"
+            self.assertIn(f": {result}, 0 octets", self.lines[0])
+
+    def test_failureOfIPv6(self) -> None:
+        """
+        The address that says nothing is of the request's kind.
+        """
+        client = self.dial()
+        client.send(request(address=bytes.fromhex("01bb 04 20010db8 00000000 00000000 00000002")))
+        self.attempt.refuse(ReplyCode.HOST_UNREACHABLE)
+        self.assertEqual(
+            client.received.hex(), (WELCOME + bytes.fromhex("04 0000 04") + bytes(18)).hex()
+        )
+
+    def test_halfClosedClientHearsFailure(self) -> None:
+        """
+        A client that has ended its direction hears of a failure, too.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        client.end()
+        self.attempt.refuse(ReplyCode.CONNECTION_REFUSED)
+        self.assertEqual(client.received, WELCOME + failure(5))
+        self.assertOver()
+
+
+class ClientWhileConnectingTests(ProxyTestCase):
+    """
+    What the client may do meanwhile.
+    """
+
+    def test_earlyData(self) -> None:
+        """
+        What it sends behind its request is delivered, in order, once.
+        """
+        client = self.dial()
+        client.send(CONNECT + b"GET")
+        client.send(b" / ")
+        remote = self.attempt.succeed()
+        client.send(b"HTTP")
+        self.assertEqual(remote.received, b"GET / HTTP")
+
+    def test_gone(self) -> None:
+        """
+        When it goes away, the outbound is told to give up, and a line is
+        written.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        client.reset()
+        self.assertTrue(self.attempt.cancelled)
+        self.assertOver()
+        self.assertEqual(len(self.lines), 1)
+        self.assertIn(" connect 203.0.113.1:443: client lost, ", self.lines[0])
+
+    def test_goneButConnected(self) -> None:
+        """
+        If the outbound connects nevertheless, the connection is closed.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        self.attempt.whenCancelled = self.attempt.succeed
+        client.reset()
+        _, remote = self.network.connections
+        self.assertTrue(remote.everSocket.resets)
+        self.assertOver()
+        self.assertEqual(len(self.lines), 1)
+
+    def test_goneAndFailed(self) -> None:
+        """
+        If the outbound reports a failure then, nobody hears of it.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        self.attempt.whenCancelled = lambda: self.attempt.refuse(ReplyCode.TIMED_OUT)
+        client.reset()
+        self.assertOver()
+        self.assertEqual(client.received, WELCOME)
+        self.assertEqual(len(self.lines), 1)
+
+    def test_halfClose(self) -> None:
+        """
+        When it ends its direction, before or after its request was read, the
+        remote host learns that once it is connected, and can still answer.
+        """
+        for separately in (False, True):
+            self.outbound.attempts.clear()
+            client = self.dial()
+            if separately:
+                client.send(CONNECT + b"GET")
+            else:
+                client.socket.input += CONNECT + b"GET"
+            client.end()
+            self.assertFalse(client.isClosed)
+            remote = self.attempt.succeed()
+            self.assertEqual(remote.received, b"GET")
+            self.assertTrue(remote.ended)
+            remote.send(b"200 OK")
+            self.assertEqual(client.received, WELCOME + CONNECTED + b"200 OK")
+            remote.end()
+            self.assertOver(str(separately))
+
+
+class BrokenOutboundTests(ProxyTestCase):
+    """
+    Outbounds that do what they should not.
+    """
+
+    def assertGeneralFailure(self, client: Peer) -> None:
+        """
+        The client hears "general failure", and the connection ends.
+        """
+        self.assertEqual(client.received.hex(), (WELCOME + failure(1)).hex())
+        self.leave(client)
+        self.assertOver()
+
+    def test_raises(self) -> None:
+        """
+        What an outbound raises is logged once.
+        """
+
+        def connect(*arguments: Any) -> Deferred[None]:
+            raise ZeroDivisionError
+
+        self.patch(self.outbound, "connect", connect)
+        client = self.dial()
+        client.send(CONNECT)
+        self.assertGeneralFailure(client)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_fails(self) -> None:
+        """
+        What an outbound's Deferred fails with, too.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        self.attempt.fail(ZeroDivisionError())
+        self.assertGeneralFailure(client)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_noTransport(self) -> None:
+        """
+        An outbound that has connected nothing is found out.
+        """
+        self.patch(self.outbound, "connect", lambda *arguments: succeed(None))
+        client = self.dial()
+        client.send(CONNECT)
+        self.assertGeneralFailure(client)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+    def test_lostMeanwhile(self) -> None:
+        """
+        A connection that was lost before the outbound said that it is made is
+        a failure.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        self.network.attach(self.attempt.protocol).reset()
+        self.attempt.done.callback(None)
+        self.network.spin()
+        self.assertGeneralFailure(client)
+        self.assertIn(": general failure (the remote host is gone already), ", self.lines[0])
+
+    def test_strangeAddress(self) -> None:
+        """
+        A connection whose address makes no sense does not stay behind.
+        """
+        client = self.dial()
+        client.send(CONNECT)
+        remote = self.attempt.succeed(IPv6Address("TCP", "\N{SNOWMAN}", 1))
+        self.assertTrue(remote.wasReset)
+        self.assertGeneralFailure(client)
+        self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
+
+
+class TypeOfServiceTests(ProxyTestCase):
+    """
+    IP TOS options in CONNECT.
+    """
+
+    def connect(self, *options: bytes) -> tuple[Peer, Peer]:
+        """
+        Connect with options.
+        """
+        self.outbound.attempts.clear()
+        client = self.dial()
+        client.send(request(b"".join(options)))
+        self.assertEqual(client.take(), WELCOME)
+        return client, self.attempt.succeed()
+
+    def inForce(self, peer: Peer) -> int:
+        """
+        Ask the socket that leads to a peer.
+        """
+        return peer.socket.getsockopt(socket.IPPROTO_IP, socket.IP_TOS)
+
+    def test_legs(self) -> None:
+        """
+        The legs that the options name get the values, the remote leg already
+        when it is connected; the reply says so in as few options as will do.
+        Of two options for one leg the first counts.
+        """
+        for name, options, onClient, onRemote, replied in (
+            ("none", (), 0, None, b""),
+            ("client leg", [typeOfService(1, 0x28)], 0x28, None, typeOfService(1, 0x28)),
+            ("remote leg", [typeOfService(2, 0x28)], 0, 0x28, typeOfService(2, 0x28)),
+            ("both", [typeOfService(3, 0x28)], 0x28, 0x28, typeOfService(3, 0x28)),
+            (
+                "one each",
+                [typeOfService(2, 0x10), typeOfService(1, 0x28)],
+                0x28,
+                0x10,
+                typeOfService(2, 0x10) + typeOfService(1, 0x28),
+            ),
+            (
+                "one each, the same",
+                [typeOfService(1, 0x28), typeOfService(2, 0x28)],
+                0x28,
+                0x28,
+                typeOfService(3, 0x28),
+            ),
+            (
+                "two for a leg",
+                [typeOfService(2, 0x10), typeOfService(3, 0x28)],
+                0,
+                0x10,
+                typeOfService(2, 0x10),
+            ),
+            ("zero", [typeOfService(3, 0)], 0, 0, typeOfService(3, 0)),
+            ("wrong size", [bytes.fromhex("01 0005 c1 01")], 0, None, b""),
+            ("no leg", [typeOfService(0, 0x28)], 0, None, b""),
+        ):
+            client, remote = self.connect(*options)
+            self.assertEqual(self.attempt.typeOfService, onRemote, name)
+            self.assertEqual(self.inForce(client), onClient, name)
+            self.assertEqual(self.inForce(remote), onRemote or 0, name)
+            expected = CONNECTED[:-2] + len(replied).to_bytes(2, "big") + replied
+            self.assertEqual(client.take().hex(), expected.hex(), name)
+
+    def test_kernelKnowsBetter(self) -> None:
+        """
+        The reply says what is in force, which differs where the kernel keeps
+        bits to itself.
+        """
+        client, remote = self.connect(typeOfService(3, 0x2B))
+        self.assertEqual(self.inForce(remote), 0x28)
+        self.assertEqual(client.take()[-6:].hex(), typeOfService(3, 0x28).hex())
+
+    def test_noPackets(self) -> None:
+        """
+        A leg that has no packets, as its socket is a UNIX one, is left out of
+        the reply.
+        """
+        client = self.network.accept(self.makeFactory(), family=socket.AF_UNIX)
+        client.send(request(typeOfService(3, 0x28)))
+        self.attempt.succeed()
+        self.assertEqual(client.take()[-6:].hex(), typeOfService(2, 0x28).hex())
+
+    def test_otherStackOptions(self) -> None:
+        """
+        Stack options that we do not support, or that do not belong here, are
+        ignored.
+        """
+        for name, option in (
+            ("TFO", "01 0007 84 01 0000"),
+            ("MPTCP", "01 0005 84 02"),
+            ("scheduler", "01 0006 c4 03 01"),
+            ("backlog", "01 0007 84 04 0010"),
+            ("unknown", "01 0006 ff ff 00"),
+        ):
+            client, _ = self.connect(bytes.fromhex(option))
+            self.assertEqual(client.take(), CONNECTED, name)

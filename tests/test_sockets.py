@@ -1,0 +1,349 @@
+"""
+Tests of L{socks6.sockets}.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, ISSLTransport
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
+from twisted.protocols.policies import WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import directlyProvides, implementer
+
+from socks6.server.tls import serverContext
+from socks6.sockets import (
+    canHalfClose,
+    deliverRest,
+    hearHalfClose,
+    isClosing,
+    isEncrypted,
+    isReset,
+    prepareForRelay,
+    setTypeOfService,
+    socketOf,
+    unacknowledgedOctets,
+)
+from tests.doubles import Peer
+from tests.integration.certificates import Authority
+from tests.server.harness import MemoryTestCase
+
+#: What the PROXY protocol says first.
+PROXY_HEADER = b"PROXY TCP4 192.0.2.9 192.0.2.1 1234 1080\r\n"
+
+
+@implementer(IHalfCloseableProtocol)
+class Listener(Protocol):
+    """
+    A protocol that takes notes.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[object] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Note the octets.
+        """
+        self.notes.append(data)
+
+    def readConnectionLost(self) -> None:
+        """
+        Note that.
+        """
+        self.notes.append("read")
+
+    def writeConnectionLost(self) -> None:
+        """
+        Note that.
+        """
+        self.notes.append("write")
+
+    def connectionLost(self, reason: object = None) -> None:
+        """
+        Note that.
+        """
+        self.notes.append("lost")
+
+
+class WithSocket:
+    """
+    A transport of which only the socket matters.
+    """
+
+    def __init__(self, handle: object) -> None:
+        self.socket = handle
+
+
+class TransportTests(MemoryTestCase):
+    """
+    What lies under wrappers.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.context = serverContext(Authority(folder).server().path)
+
+    def connect(self, wrappers: str) -> tuple[Peer, Listener, Any]:
+        """
+        Connect a protocol.
+
+        @param wrappers: What stands between it and its transport: P for the
+            PROXY protocol, T for TLS, W for one that does nothing; the
+            outermost first.
+        @return: Besides the peer, the protocol and what it has for a transport.
+        """
+        protocol = Listener()
+        factory: Any = Factory.forProtocol(lambda: protocol)
+        for wrapper in wrappers:
+            if wrapper == "P":
+                factory = HAProxyWrappingFactory(factory)
+            elif wrapper == "T":
+                factory = TLSMemoryBIOFactory(self.context, False, factory, self.network)
+            else:
+                factory = WrappingFactory(factory)
+        return self.network.accept(factory), protocol, protocol.transport
+
+    def test_socketOf(self) -> None:
+        """
+        The socket is found under all wrappers, as long as it is there.
+        """
+        for wrappers in ("", "P", "T", "W", "TP", "WTP"):
+            peer, _, transport = self.connect(wrappers)
+            self.assertIs(socketOf(transport), peer.socket, wrappers)
+            peer.reset()
+            self.assertIsNone(socketOf(transport), wrappers)
+
+    def test_noSocket(self) -> None:
+        """
+        A transport may have none.
+        """
+        for transport in (StringTransport(), WithSocket("no socket")):
+            self.assertIsNone(socketOf(transport))  # type: ignore[arg-type]
+            self.assertIsNone(unacknowledgedOctets(transport))  # type: ignore[arg-type]
+            prepareForRelay(transport)  # type: ignore[arg-type]
+            deliverRest(transport)  # type: ignore[arg-type]
+
+    def test_isEncrypted(self) -> None:
+        """
+        TLS is found wherever it is, also within the transport itself.
+        """
+        for wrappers, encrypted in (
+            ("", False),
+            ("P", False),
+            ("W", False),
+            ("T", True),
+            ("TP", True),
+            ("PT", True),
+            ("WTW", True),
+        ):
+            _, _, transport = self.connect(wrappers)
+            self.assertIs(isEncrypted(transport), encrypted, wrappers)
+        for wrappers in ("", "P"):
+            peer, _, transport = self.connect(wrappers)
+            directlyProvides(peer.connection, ISSLTransport)
+            self.assertTrue(isEncrypted(transport), wrappers)
+
+    def test_canHalfClose(self) -> None:
+        """
+        One direction can end before the other unless TLS is spoken, or the
+        transport knows nothing of that.
+        """
+        for wrappers, can in (("", True), ("P", True), ("W", True), ("T", False), ("TP", False)):
+            _, _, transport = self.connect(wrappers)
+            self.assertIs(canHalfClose(transport), can, wrappers)
+        self.assertFalse(canHalfClose(StringTransport()))
+
+    def test_hearHalfClose(self) -> None:
+        """
+        Wrappers do not keep the end of a direction to themselves.
+        """
+        for wrappers in ("", "P", "W", "WP"):
+            peer, protocol, transport = self.connect(wrappers)
+            hearHalfClose(transport, protocol)
+            peer.send(PROXY_HEADER * ("P" in wrappers) + b"octets")
+            peer.end()
+            transport.loseWriteConnection()
+            self.network.spin()
+            self.assertEqual(protocol.notes, [b"octets", "read", "write"], wrappers)
+            self.assertFalse(peer.isClosed, wrappers)
+
+    def test_noHalfCloseWithTLS(self) -> None:
+        """
+        With TLS, the end of a direction is the end.
+        """
+        peer, protocol, transport = self.connect("T")
+        hearHalfClose(transport, protocol)
+        peer.end()
+        self.assertEqual(protocol.notes, ["lost"])
+
+    def test_isClosing(self) -> None:
+        """
+        A transport is closing when somebody has said so and something keeps it
+        from being closed.
+        """
+        for wrappers in ("", "P", "W"):
+            peer, _, transport = self.connect(wrappers)
+            peer.stopReading()
+            transport.write(b"not read")
+            self.assertFalse(isClosing(transport), wrappers)
+            transport.loseConnection()
+            self.assertTrue(isClosing(transport), wrappers)
+        self.assertFalse(isClosing(WithSocket(None)))  # type: ignore[arg-type]
+
+    def test_deliverRest(self) -> None:
+        """
+        What has arrived and was not read is delivered.
+        """
+        for name, how in (
+            ("more may come", lambda peer: None),
+            ("no more comes", lambda peer: setattr(peer.socket, "inputEnded", True)),
+            ("it is broken", lambda peer: setattr(peer.socket, "broken", True)),
+        ):
+            for wrappers in ("", "W"):
+                peer, protocol, transport = self.connect(wrappers)
+                transport.pauseProducing()
+                peer.send(b"x" * 70_000)
+                how(peer)
+                deliverRest(transport)
+                self.assertEqual(b"".join(protocol.notes), b"x" * 70_000, name)  # type: ignore[arg-type]
+
+    def test_deliverEndlessRest(self) -> None:
+        """
+        No more is delivered than can be waiting, even where the peer never
+        stops.
+        """
+        peer, protocol, transport = self.connect("")
+        peer.socket.recv = lambda size, flags=0: b"x" * size  # type: ignore[method-assign]
+        deliverRest(transport)
+        buffer = peer.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self.assertLess(sum(map(len, protocol.notes)), buffer + 65536)  # type: ignore[arg-type]
+
+
+class SocketTests(MemoryTestCase):
+    """
+    What is asked and said of sockets.
+    """
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """
+        Make two connected sockets.
+        """
+        pair = socket.socketpair()
+        for each in pair:
+            self.addCleanup(each.close)
+        return pair
+
+    def unconnected(self, family: socket.AddressFamily) -> socket.socket:
+        """
+        Make a socket.
+        """
+        handle = socket.socket(family)
+        self.addCleanup(handle.close)
+        return handle
+
+    def test_unacknowledged(self) -> None:
+        """
+        What was written and not read counts as not acknowledged.
+        """
+        one, other = self.pair()
+        transport: Any = WithSocket(one)
+        self.assertEqual(unacknowledgedOctets(transport), 0)
+        one.send(b"octets")
+        self.assertGreater(unacknowledgedOctets(transport) or 0, 0)
+        other.recv(100)
+        self.assertEqual(unacknowledgedOctets(transport), 0)
+
+    def test_ignorantSystem(self) -> None:
+        """
+        Elsewhere than on Linux that is not known.
+        """
+        one, _ = self.pair()
+        self.patch(sys, "platform", "darwin")
+        self.assertIsNone(unacknowledgedOctets(WithSocket(one)))  # type: ignore[arg-type]
+
+    def test_isReset(self) -> None:
+        """
+        A TCP socket without a connection has lost it, one that waits for some
+        has not; of others it is not known.
+        """
+        handle = self.unconnected(socket.AF_INET)
+        handle.bind(("127.0.0.1", 0))
+        transport: Any = WithSocket(handle)
+        self.assertTrue(isReset(transport))
+        handle.listen()
+        self.assertFalse(isReset(transport))
+        one, _ = self.pair()
+        for other in (WithSocket(one), WithSocket(None), StringTransport()):
+            self.assertFalse(isReset(other))  # type: ignore[arg-type]
+
+    def test_isResetElsewhere(self) -> None:
+        """
+        Elsewhere than on Linux it is not known either.
+        """
+        transport: Any = WithSocket(self.unconnected(socket.AF_INET))
+        self.assertTrue(isReset(transport))
+        self.patch(sys, "platform", "darwin")
+        self.assertFalse(isReset(transport))
+
+    def test_prepare(self) -> None:
+        """
+        TCP sockets send at once and look after their peers; others are left
+        alone.
+        """
+        for family in (socket.AF_INET, socket.AF_INET6):
+            handle = self.unconnected(family)
+            prepareForRelay(WithSocket(handle))  # type: ignore[arg-type]
+            self.assertTrue(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            self.assertTrue(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        one, _ = self.pair()
+        prepareForRelay(WithSocket(one))  # type: ignore[arg-type]
+        self.assertFalse(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def test_typeOfService(self) -> None:
+        """
+        The value is set for the packets of the socket's kind; what is in force
+        lacks the bits that the kernel keeps to itself.
+        """
+        for value, inForce in ((0x28, 0x28), (0x2B, 0x28), (0xFC, 0xFC), (0, 0)):
+            handle = self.unconnected(socket.AF_INET)
+            self.assertEqual(setTypeOfService(handle, value), inForce)
+            self.assertEqual(handle.getsockopt(socket.IPPROTO_IP, socket.IP_TOS), inForce)
+
+    def test_trafficClass(self) -> None:
+        """
+        An IPv6 socket gets it for IPv6 and for the IPv4 that it may carry.
+        """
+        for value, inForce in ((0x28, 0x28), (0x2B, 0x28), (0, 0)):
+            handle = self.unconnected(socket.AF_INET6)
+            self.assertEqual(setTypeOfService(handle, value), inForce)
+            self.assertEqual(handle.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS), inForce)
+            self.assertEqual(handle.getsockopt(socket.IPPROTO_IP, socket.IP_TOS), inForce)
+
+    def test_backToZero(self) -> None:
+        """
+        The value can be taken back.
+        """
+        for family in (socket.AF_INET, socket.AF_INET6):
+            handle = self.unconnected(family)
+            setTypeOfService(handle, 0x28)
+            self.assertEqual(setTypeOfService(handle, 0), 0)
+
+    def test_noTypeOfService(self) -> None:
+        """
+        A socket without packets, or one that is closed, has none.
+        """
+        one, _ = self.pair()
+        self.assertIsNone(setTypeOfService(one, 0x28))
+        for family in (socket.AF_INET, socket.AF_INET6):
+            handle = self.unconnected(family)
+            handle.close()
+            self.assertIsNone(setTypeOfService(handle, 0x28))

@@ -1,0 +1,13 @@
+"""
+What Twisted finds of this package: C{twistd socks6} and the C{socks6:} endpoint
+strings.
+
+Nothing here may import the reactor, or C{twistd --reactor} breaks.
+"""
+
+from twisted.application.service import ServiceMaker
+
+from socks6.client.parsers import SOCKS6ClientParser
+
+socks6Proxy = ServiceMaker("SOCKS 6 proxy", "socks6.tap", "A SOCKS 6 proxy (draft -06).", "socks6")
+socks6Client = SOCKS6ClientParser()
