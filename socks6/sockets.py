@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import socket
 import sys
-from struct import unpack
-from typing import Any
+from contextlib import suppress
+from struct import unpack, unpack_from
+from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
@@ -21,6 +22,9 @@ from zope.interface import alsoProvides
 
 #: The state of a Linux TCP socket that has no connection any more.
 _TCP_CLOSE = 7
+
+#: Where in Linux's C{struct tcp_info} the count of acknowledged octets stands.
+_TCP_BYTES_ACKED = 120
 
 
 def _lowest(transport: ITransport) -> ITransport:
@@ -126,10 +130,23 @@ def deliverRest(transport: ITransport) -> None:
         lowest.protocol.dataReceived(octets)
 
 
-def unacknowledgedOctets(transport: ITransport) -> int | None:
+class Delivery(NamedTuple):
     """
-    Count the octets that the kernel has been given and the peer's kernel has
-    not yet acknowledged, the end of the stream counting as one.
+    How far a peer has got with what was written to it.
+
+    @ivar outstanding: Octets that the kernel has been given and the peer's
+        kernel has not acknowledged, the end of the stream counting as one.
+    @ivar acknowledged: Octets that it has acknowledged so far; 0 on a UNIX
+        socket, which does not count them.
+    """
+
+    outstanding: int
+    acknowledged: int
+
+
+def delivery(transport: ITransport) -> Delivery | None:
+    """
+    Ask how far the peer has got.
 
     @return: L{None} where the system does not tell.
     """
@@ -139,8 +156,12 @@ def unacknowledgedOctets(transport: ITransport) -> int | None:
     from fcntl import ioctl
     from termios import TIOCOUTQ
 
-    (count,) = unpack("=i", ioctl(handle.fileno(), TIOCOUTQ, bytes(4)))
-    return int(count)
+    (outstanding,) = unpack("=i", ioctl(handle.fileno(), TIOCOUTQ, bytes(4)))
+    acknowledged = 0
+    if handle.family != socket.AF_UNIX:
+        info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_BYTES_ACKED + 8)
+        (acknowledged,) = unpack_from("=Q", info, _TCP_BYTES_ACKED)
+    return Delivery(outstanding, acknowledged)
 
 
 def isReset(transport: ITransport) -> bool:
@@ -166,8 +187,10 @@ def prepareForRelay(transport: ITransport) -> None:
     """
     handle = socketOf(transport)
     if handle is not None and handle.family in (socket.AF_INET, socket.AF_INET6):
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # Some systems refuse it for a connection that is gone already.
+        with suppress(OSError):
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def setTypeOfService(handle: socket.socket, typeOfService: int) -> int | None:

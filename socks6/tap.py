@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,14 +19,13 @@ from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.python import usage
 
 from socks6 import __version__
 from socks6.listening import endpointDescription, listensLocally
-from socks6.outbound.direct import DirectOutbound
-from socks6.outbound.resolver import ThreadedResolver
 from socks6.server.service import proxyService
 from socks6.server.tls import TLSServerEndpoint, serverContext
 from socks6.text import octets
@@ -293,6 +293,22 @@ class _CommandLineService(MultiService):
         raise SystemExit(1) from error
 
 
+def raiseDescriptorLimit(reactor: object) -> None:
+    """
+    Let the process have as many descriptors as it may: a tunnel takes two, and
+    the usual limit of 1,024 is one for programs that use C{select}.
+    """
+    # Where there are no such limits, there is no such module either.
+    with suppress(ImportError):
+        from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+
+        if not isinstance(reactor, SelectReactor):
+            _, hard = getrlimit(RLIMIT_NOFILE)
+            # Some systems promise more than they keep.
+            with suppress(ValueError, OSError):
+                setrlimit(RLIMIT_NOFILE, (hard, hard))
+
+
 def makeService(options: Options) -> IService:
     """
     Make the service of C{twistd socks6}.
@@ -300,18 +316,18 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as _reactor
 
     reactor: Any = _reactor
+    raiseDescriptorLimit(reactor)
     endpoints = [serverFromString(reactor, port) for port in options.ports]
     for port in options.tlsPorts:
         assert options.tlsContext is not None
         endpoint = serverFromString(reactor, port)
         endpoints.append(TLSServerEndpoint(reactor, endpoint, options.tlsContext))
-    outbound = DirectOutbound(reactor, options["connect-timeout"], ThreadedResolver(reactor))
     service = _CommandLineService(options)
     proxyService(  # type: ignore[no-untyped-call]
         reactor,
         endpoints,
         options.checkers,
-        outbound=outbound,
+        connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
     ).setServiceParent(service)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from zope.interface import directlyProvides, implementer
 
 from socks6.server.tls import serverContext
 from socks6.sockets import (
+    Delivery,
     canHalfClose,
     deliverRest,
+    delivery,
     hearHalfClose,
     isClosing,
     isEncrypted,
@@ -28,7 +31,6 @@ from socks6.sockets import (
     prepareForRelay,
     setTypeOfService,
     socketOf,
-    unacknowledgedOctets,
 )
 from tests.doubles import Peer
 from tests.integration.certificates import Authority
@@ -128,7 +130,7 @@ class TransportTests(MemoryTestCase):
         """
         for transport in (StringTransport(), WithSocket("no socket")):
             self.assertIsNone(socketOf(transport))  # type: ignore[arg-type]
-            self.assertIsNone(unacknowledgedOctets(transport))  # type: ignore[arg-type]
+            self.assertIsNone(delivery(transport))  # type: ignore[arg-type]
             prepareForRelay(transport)  # type: ignore[arg-type]
             deliverRest(transport)  # type: ignore[arg-type]
 
@@ -250,17 +252,53 @@ class SocketTests(MemoryTestCase):
         self.addCleanup(handle.close)
         return handle
 
-    def test_unacknowledged(self) -> None:
+    def test_deliveryUNIX(self) -> None:
         """
-        What was written and not read counts as not acknowledged.
+        On a UNIX socket, what was written and not read is outstanding.
         """
         one, other = self.pair()
         transport: Any = WithSocket(one)
-        self.assertEqual(unacknowledgedOctets(transport), 0)
+        self.assertEqual(delivery(transport), Delivery(0, 0))
         one.send(b"octets")
-        self.assertGreater(unacknowledgedOctets(transport) or 0, 0)
+        state = delivery(transport)
+        assert state is not None
+        self.assertGreater(state.outstanding, 0)
         other.recv(100)
-        self.assertEqual(unacknowledgedOctets(transport), 0)
+        self.assertEqual(delivery(transport), Delivery(0, 0))
+
+    def test_deliveryTCP(self) -> None:
+        """
+        On a TCP socket, what the peer's kernel has taken is counted, though the
+        peer has not read it.
+        """
+        one, other = self.tcpPair()
+        transport: Any = WithSocket(one)
+        before = delivery(transport)
+        assert before is not None
+        one.sendall(b"x" * 5000)
+        deadline = time.monotonic() + 30
+        while (state := delivery(transport)) and state.outstanding:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(state, Delivery(0, before.acknowledged + 5000))
+        one.setblocking(False)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                one.send(b"x" * 100000)
+        state = delivery(transport)
+        assert state is not None
+        self.assertGreater(state.outstanding, 0)
+
+    def tcpPair(self) -> tuple[socket.socket, socket.socket]:
+        """
+        Connect two TCP sockets.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            one = socket.create_connection(server.getsockname())
+            other, _ = server.accept()
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        return one, other
 
     def test_ignorantSystem(self) -> None:
         """
@@ -268,7 +306,7 @@ class SocketTests(MemoryTestCase):
         """
         one, _ = self.pair()
         self.patch(sys, "platform", "darwin")
-        self.assertIsNone(unacknowledgedOctets(WithSocket(one)))  # type: ignore[arg-type]
+        self.assertIsNone(delivery(WithSocket(one)))  # type: ignore[arg-type]
 
     def test_isReset(self) -> None:
         """

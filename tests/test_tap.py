@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -17,14 +18,17 @@ from twisted.application.service import IService
 from twisted.cred.checkers import FilePasswordDB
 from twisted.internet import protocol
 from twisted.internet.error import CannotListenError
+from twisted.internet.selectreactor import SelectReactor
 from twisted.logger import LogLevel
 from twisted.plugins.cred_unix import UNIXChecker
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6 import __version__, tap
+from socks6 import __version__
+from socks6.server import service as serviceModule
 from socks6.server.service import ProxyService
-from socks6.tap import Options, makeService
+from socks6.tap import Options, makeService, raiseDescriptorLimit
 from tests.doubles import TLSPeer
 from tests.integration.certificates import Authority
 from tests.server.harness import (
@@ -159,9 +163,9 @@ class OptionsTests(OptionsTestCase):
         """
         Times are seconds, with fractions.
         """
-        options = parse("--connect-timeout=5", "--request-timeout", "2.5", "--idle-timeout=1e3")
+        options = parse("--connect-timeout=5", "--request-timeout", "0.5", "--idle-timeout=1e3")
         self.assertEqual(options["connect-timeout"], 5.0)
-        self.assertEqual(options["request-timeout"], 2.5)
+        self.assertEqual(options["request-timeout"], 0.5)
         self.assertEqual(options["idle-timeout"], 1000.0)
 
     def test_auth(self) -> None:
@@ -489,7 +493,7 @@ class ServiceTests(OptionsTestCase):
         """
         It keeps to the times.
         """
-        self.patch(tap, "ThreadedResolver", lambda reactor: SilentResolver())
+        self.patch(serviceModule, "ThreadedResolver", lambda reactor: SilentResolver())
         proxy = self.start(
             "--request-timeout", "2", "--connect-timeout", "4", "--idle-timeout", "6"
         )
@@ -545,13 +549,16 @@ class ServiceTests(OptionsTestCase):
 
     def test_cannotListenWithoutPidfile(self) -> None:
         """
-        There need not be a pidfile.
+        There need not be a pidfile, or it is gone already.
         """
         self.occupy()
-        service, _ = self.twistd()
-        service._runner["pidfile"] = ""
-        error = self.assertRaises(SystemExit, service.privilegedStartService)
-        self.assertEqual(error.code, 1)
+        for named in (False, True):
+            service, pidfile = self.twistd()
+            pidfile.unlink()
+            if not named:
+                service._runner["pidfile"] = ""
+            error = self.assertRaises(SystemExit, service.privilegedStartService)
+            self.assertEqual(error.code, 1, str(named))
 
     def test_cannotListenInBackground(self) -> None:
         """
@@ -613,6 +620,53 @@ class ServiceTests(OptionsTestCase):
         options = parse("--auth", f"file:{os.path.relpath(name)}")
         (checker,) = options.checkers
         self.assertEqual(checker.filename, str(Path(name).absolute()))  # type: ignore[attr-defined]
+
+
+class DescriptorLimitTests(SynchronousTestCase):
+    """
+    How many descriptors the process may have.
+    """
+
+    def setUp(self) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        self.hard = limits[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, self.hard))
+
+    @property
+    def soft(self) -> int:
+        """
+        The limit that holds.
+        """
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+    def test_raised(self) -> None:
+        """
+        It gets as many as it may have.
+        """
+        raiseDescriptorLimit(object())
+        self.assertEqual(self.soft, self.hard)
+
+    def test_select(self) -> None:
+        """
+        C{select} cannot watch more than it always could.
+        """
+        raiseDescriptorLimit(SelectReactor())
+        self.assertEqual(self.soft, 500)
+
+    def test_refused(self) -> None:
+        """
+        If the system does not let it, the limit stays.
+        """
+
+        def setrlimit(which: int, limits: tuple[int, int]) -> None:
+            raise ValueError("not allowed to raise maximum limit")
+
+        original = resource.setrlimit
+        self.patch(resource, "setrlimit", setrlimit)
+        raiseDescriptorLimit(object())
+        self.assertEqual(self.soft, 500)
+        self.patch(resource, "setrlimit", original)
 
 
 class ImportTests(OptionsTestCase):

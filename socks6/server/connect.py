@@ -9,12 +9,11 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from socks6.interfaces import OutboundFailed
-from socks6.server.legs import Leg
+from socks6.server.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.sockets import setTypeOfService, socketOf
 from socks6.values.address import Address, addressFromText
-from socks6.values.codes import Leg as LegName
-from socks6.values.codes import ReplyCode
+from socks6.values.codes import Leg, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import IPTypeOfService, OptionList
 
@@ -38,10 +37,10 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "port 0 is no destination")
         return
     wishes = _typeOfServiceWishes(request.options)
-    remote = Leg()
+    remote = LegProtocol()
     try:
         await negotiation.factory.outbound.connect(
-            request.address, remote, wishes.get(LegName.PROXY_REMOTE)
+            request.address, remote, wishes.get(Leg.PROXY_REMOTE)
         )
     except OutboundFailed as failure:
         negotiation.fail(failure.replyCode, failure.reason)
@@ -49,7 +48,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return
-    legs = {LegName.CLIENT_PROXY: negotiation.leg, LegName.PROXY_REMOTE: remote}
+    legs = {Leg.CLIENT_PROXY: negotiation.leg, Leg.PROXY_REMOTE: remote}
     try:
         negotiation.reply(ReplyCode.SUCCESS, _boundAddress(remote), _honour(wishes, legs))
     except BaseException:
@@ -60,7 +59,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     negotiation.relay(remote)
 
 
-def _boundAddress(remote: Leg) -> Address | None:
+def _boundAddress(remote: LegProtocol) -> Address | None:
     """
     Find our own address on the way to a remote host.
 
@@ -73,19 +72,19 @@ def _boundAddress(remote: Leg) -> Address | None:
     return addressFromText(bound.host, bound.port)
 
 
-def _typeOfServiceWishes(options: OptionList) -> dict[LegName, int]:
+def _typeOfServiceWishes(options: OptionList) -> dict[Leg, int]:
     """
     Read which IP type of service a request wants, for each leg it names.
     """
     return {
         leg: option.tos
         for option in options.stack(IPTypeOfService)
-        for leg in (LegName.CLIENT_PROXY, LegName.PROXY_REMOTE)
+        for leg in (Leg.CLIENT_PROXY, Leg.PROXY_REMOTE)
         if option.leg.overlaps(leg)
     }
 
 
-def _honour(wishes: dict[LegName, int], legs: dict[LegName, Leg]) -> OptionList:
+def _honour(wishes: dict[Leg, int], legs: dict[Leg, LegProtocol]) -> OptionList:
     """
     Set the type of service of each leg that a request named.
 
@@ -101,5 +100,5 @@ def _honour(wishes: dict[LegName, int], legs: dict[LegName, Leg]) -> OptionList:
             inForce[name] = value
     values = set(inForce.values())
     if len(inForce) == 2 and len(values) == 1:
-        return OptionList([IPTypeOfService(LegName.BOTH, values.pop())])
+        return OptionList([IPTypeOfService(Leg.BOTH, values.pop())])
     return OptionList(IPTypeOfService(name, value) for name, value in inForce.items())

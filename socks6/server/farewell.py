@@ -15,14 +15,14 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from socks6.server.legs import Leg
-from socks6.sockets import canHalfClose, closeSocketUnder, unacknowledgedOctets
+from socks6.server.legs import LegProtocol
+from socks6.sockets import Delivery, canHalfClose, closeSocketUnder, delivery
 
 #: Seconds between two looks at what the peer has acknowledged.
 _INTERVAL = 0.25
 
 #: Seconds that a peer may take to acknowledge one more octet.
-STALL_TIMEOUT = 15.0
+STALL_TIMEOUT = 60.0
 
 #: Seconds that all of it may take, however slowly the peer reads.
 LIMIT = 3600.0
@@ -32,7 +32,7 @@ GRACE = 1.0
 
 
 def sayFarewell(
-    leg: Leg, clock: IReactorTime, gone: Callable[[], None], inputOver: bool = False
+    leg: LegProtocol, clock: IReactorTime, gone: Callable[[], None], inputOver: bool = False
 ) -> None:
     """
     Close a connection.
@@ -54,15 +54,15 @@ class _Farewell:
     __slots__ = (
         "_began",
         "_clock",
+        "_delivery",
         "_gone",
         "_halfCloses",
         "_progressAt",
         "_timer",
         "_transport",
-        "_unacknowledged",
     )
 
-    def __init__(self, leg: Leg, clock: IReactorTime, gone: Callable[[], None]) -> None:
+    def __init__(self, leg: LegProtocol, clock: IReactorTime, gone: Callable[[], None]) -> None:
         """
         @see: L{sayFarewell}
         """
@@ -71,9 +71,9 @@ class _Farewell:
         self._halfCloses = canHalfClose(transport)
         self._clock = clock
         self._gone = gone
-        #: What the peer had not acknowledged at the last look, and since when
-        #: that number has stood.
-        self._unacknowledged: int | None = None
+        #: How far the peer had got at the last look, and since when it stands
+        #: there.
+        self._delivery: Delivery | None = None
         self._began = self._progressAt = clock.seconds()
         self._timer = clock.callLater(_INTERVAL, self._look)
 
@@ -121,10 +121,10 @@ class _Farewell:
         See how far the peer has got.
         """
         now = self._clock.seconds()
-        unacknowledged = unacknowledgedOctets(self._transport)
-        if unacknowledged != self._unacknowledged:
-            self._unacknowledged, self._progressAt = unacknowledged, now
-        if unacknowledged == 0:
+        state = delivery(self._transport)
+        if state != self._delivery:
+            self._delivery, self._progressAt = state, now
+        if state is not None and not state.outstanding:
             # Had anything been left to write, it would have been written now.
             if now - self._progressAt >= GRACE:
                 self._close()

@@ -72,7 +72,7 @@ NOBODY = _Nobody()
 
 
 @implementer(IHalfCloseableProtocol)
-class Leg(Protocol):
+class LegProtocol(Protocol):
     """
     One connection of a tunnel: the client's or the remote host's.
 

@@ -17,7 +17,7 @@ from socks6.machine.server import REFUSAL, ServerConnection, ServerState
 from socks6.policy.authentication import ANONYMOUS, Identity
 from socks6.server.accesslog import RequestRecord
 from socks6.server.farewell import sayFarewell
-from socks6.server.legs import Leg, describe
+from socks6.server.legs import LegProtocol, describe
 from socks6.server.relay import Relay, RelayResult
 from socks6.text import words
 from socks6.values.address import Address, unspecifiedLike
@@ -277,7 +277,7 @@ class Negotiation:
         self._finish(words(ReplyCode.SUCCESS))
         self._close()
 
-    def relay(self, remote: Leg) -> None:
+    def relay(self, remote: LegProtocol) -> None:
         """
         Pass octets between the client and a remote host from now on.
         """

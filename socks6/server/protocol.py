@@ -14,7 +14,7 @@ from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
 from socks6.server.accesslog import AccessLog
 from socks6.server.connect import connect, noop
-from socks6.server.legs import Leg
+from socks6.server.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.values.codes import Command
 from socks6.values.messages import Request
@@ -29,7 +29,7 @@ Operation = Callable[[Negotiation, Request], Awaitable[None]]
 OPERATIONS: Mapping[int, Operation] = {Command.NOOP: noop, Command.CONNECT: connect}
 
 
-class SOCKS6ServerProtocol(Leg):
+class SOCKS6ServerProtocol(LegProtocol):
     """
     A client's connection to the proxy.
     """

@@ -17,10 +17,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.server.farewell import sayFarewell
-from socks6.server.legs import Leg
-from socks6.sockets import canHalfClose, deliverRest, isClosing, isReset, unacknowledgedOctets
+from socks6.server.legs import LegProtocol
+from socks6.sockets import Delivery, canHalfClose, deliverRest, delivery, isClosing, isReset
 
-#: Seconds between two looks at a peer that has ended its direction.
+#: Seconds between two looks at a peer that is not read.
 _WATCH_INTERVAL = 10.0
 
 
@@ -46,9 +46,9 @@ class _Direction:
     producer of the destination.
     """
 
-    __slots__ = ("destination", "ended", "octets", "paused", "relay", "source")
+    __slots__ = ("delivery", "destination", "ended", "octets", "paused", "relay", "source")
 
-    def __init__(self, relay: Relay, source: Leg, destination: Leg) -> None:
+    def __init__(self, relay: Relay, source: LegProtocol, destination: LegProtocol) -> None:
         """
         @param relay: What this is a half of.
         """
@@ -61,13 +61,19 @@ class _Direction:
         self.ended = False
         #: Whether the source is not read, as the destination cannot keep up.
         self.paused = False
+        #: How far the destination's peer had got at the last look.
+        self.delivery: Delivery | None = None
 
-    def unacknowledged(self) -> int:
+    def isStranded(self) -> bool:
         """
-        Count the octets that the destination's peer has yet to take, as far as
-        the system tells.
+        Tell whether the source is gone though nobody has noticed, and what it
+        sent before goes nowhere either.
         """
-        return unacknowledgedOctets(self.destination) or 0
+        before, self.delivery = self.delivery, delivery(self.destination)
+        if not isReset(cast(Any, self.source.transport)):
+            return False
+        # Whoever reads on will get the rest, and we shall hear of the reset then.
+        return self.ended or (self.paused and self.delivery == before)
 
     # The source's receiver.
 
@@ -107,6 +113,8 @@ class _Direction:
         Read no more until the destination has written what it has.
         """
         self.paused = True
+        self.delivery = None
+        self.relay.watch()
         cast(Any, self.source.transport).pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -136,6 +144,7 @@ class Relay:
 
     __slots__ = (
         "_clock",
+        "_deliveries",
         "_down",
         "_ending",
         "_finished",
@@ -143,7 +152,6 @@ class Relay:
         "_idleTimer",
         "_lastActivity",
         "_openLegs",
-        "_unacknowledged",
         "_up",
         "_watch",
     )
@@ -151,8 +159,8 @@ class Relay:
     def __init__(
         self,
         clock: IReactorTime,
-        client: Leg,
-        remote: Leg,
+        client: LegProtocol,
+        remote: LegProtocol,
         finished: Callable[[RelayResult], None],
         idleTimeout: float | None = None,
     ) -> None:
@@ -170,8 +178,8 @@ class Relay:
         self._idleTimeout = idleTimeout
         self._idleTimer: IDelayedCall | None = None
         self._watch: IDelayedCall | None = None
-        #: What the two peers had not acknowledged when the tunnel looked idle.
-        self._unacknowledged = (0, 0)
+        #: How far the two peers had got when the tunnel looked idle.
+        self._deliveries: tuple[Delivery | None, ...] = ()
         self._lastActivity = 0.0
         self._ending = ""
         self._openLegs = 2
@@ -215,11 +223,13 @@ class Relay:
         if rest <= 0:
             # Nothing new came, but what came before may still be on its way to a
             # slow reader.
-            unacknowledged = (self._up.unacknowledged(), self._down.unacknowledged())
-            if unacknowledged == self._unacknowledged:
+            deliveries = (delivery(self._up.destination), delivery(self._down.destination))
+            if deliveries == self._deliveries or not any(
+                state and state.outstanding for state in deliveries
+            ):
                 self.abort("idle")
                 return
-            self._unacknowledged = unacknowledged
+            self._deliveries = deliveries
             self.touch()
             rest = self._idleTimeout
         self._idleTimer = self._clock.callLater(rest, self._checkIdle)
@@ -242,20 +252,29 @@ class Relay:
             self._close("closed")
         elif canHalfClose(direction.destination):
             direction.destination.loseWriteConnection()
-            self._watch = self._clock.callLater(_WATCH_INTERVAL, self._watchEnded, direction)
+            self.watch()
         else:
             # Without half-close, the end of one direction is the end.
             self._close("closed")
 
-    def _watchEnded(self, direction: _Direction) -> None:
+    def watch(self) -> None:
         """
-        See whether a peer that has ended its direction is still there to read
-        the other.
+        From now on, look now and then whether a source that is not read is still
+        there: nobody else would notice that it is not.
         """
-        if isReset(cast(Any, direction.source.transport)):
-            direction.source.abort()
-        else:
-            self._watch = self._clock.callLater(_WATCH_INTERVAL, self._watchEnded, direction)
+        if self._watch is None:
+            self._watch = self._clock.callLater(_WATCH_INTERVAL, self._look)
+
+    def _look(self) -> None:
+        """
+        See whether the sources that are not read are still there.
+        """
+        self._watch = None
+        for direction in (self._up, self._down):
+            if direction.isStranded():
+                direction.source.abort()
+        if any(direction.ended or direction.paused for direction in (self._up, self._down)):
+            self.watch()
 
     def destinationLost(self, direction: _Direction) -> None:
         """

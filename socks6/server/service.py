@@ -6,17 +6,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReactorThreads,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.interfaces import IOutbound
 from socks6.outbound.direct import DirectOutbound
+from socks6.outbound.resolver import ThreadedResolver
 from socks6.policy.authentication import Authenticator
 from socks6.server.protocol import SOCKS6ServerFactory
 
@@ -119,13 +125,14 @@ def proxyService(
     """
     Make a SOCKS 6 proxy that can be a part of any Twisted application.
 
-    @param reactor: The reactor.
+    @param reactor: The reactor; a real one, unless C{outbound} is given.
     @param endpoints: Where to listen; see also
         L{TLSServerEndpoint<socks6.server.tls.TLSServerEndpoint>}.
     @param checkers: Who knows the users' passwords (L{Authenticator}).  None:
         everybody who can connect may use the proxy.
-    @param outbound: The way to remote hosts; by default this machine's, and
-        then C{connectTimeout} holds.
+    @param outbound: The way to remote hosts; by default straight from this
+        machine, with names looked up in threads of the proxy's own, and then
+        C{connectTimeout} holds.
     @param connectTimeout: Seconds that a remote host may take to answer.
     @param requestTimeout: Seconds that a client may take to say what it wants
         and who it is.
@@ -137,9 +144,10 @@ def proxyService(
     for seconds in (connectTimeout, requestTimeout, idleTimeout):
         if seconds is not None and not 0 < seconds < math.inf:
             raise ValueError(f"not a number of seconds above 0: {seconds}")
+    threads = cast(IReactorThreads, reactor)
     factory = SOCKS6ServerFactory(
         reactor,
-        outbound or DirectOutbound(reactor, connectTimeout),
+        outbound or DirectOutbound(reactor, connectTimeout, ThreadedResolver(threads)),
         Authenticator(checkers),
         requestTimeout=requestTimeout,
         idleTimeout=idleTimeout,

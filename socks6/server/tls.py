@@ -77,8 +77,8 @@ def serverContext(
         **trust,
     )
     try:
+        # This checks that certificate and key belong together.
         context = options.getContext()
-        context.check_privatekey()
     except SSL.Error as error:
         raise ValueError(f"{keyFile}: not the private key of {certificate}") from error
     # Twisted would end the handshake with a client that offers any.

@@ -18,7 +18,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from socks6.outbound.attempt import ConnectAttempt
 from socks6.outbound.direct import _Race
 from socks6.server.farewell import _Farewell
-from socks6.server.legs import Leg
+from socks6.server.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.server.relay import Relay, _Direction
 from tests.integration.certificates import Authority
@@ -28,7 +28,7 @@ from tests.integration.proxies import ProxyTestCase, RunningProxy, inThread, rea
 from tests.integration.twistd import CHECKOUT, Twistd, environment
 
 #: What is made for one connection.
-PASSING = (ConnectAttempt, Leg, Negotiation, Relay, _Direction, _Farewell, _Race)
+PASSING = (ConnectAttempt, LegProtocol, Negotiation, Relay, _Direction, _Farewell, _Race)
 
 MEGA = 2**20
 

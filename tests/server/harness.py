@@ -17,7 +17,7 @@ from socks6.policy.authentication import Authenticator
 from socks6.server import farewell, relay
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.server.tls import serverContext
-from socks6.sockets import socketOf
+from socks6.sockets import Delivery, socketOf
 from tests.doubles import Attempt, MemoryOutbound, MemorySocket, Network, Peer, TLSPeer
 from tests.integration.certificates import Authority
 
@@ -97,12 +97,14 @@ def passwords(**users: bytes) -> ICredentialsChecker:
     return checker
 
 
-def unacknowledged(transport: ITransport) -> int | None:
+def delivery(transport: ITransport) -> Delivery | None:
     """
     Ask the socket in memory, as the kernel would be asked.
     """
     handle = socketOf(transport)
-    return handle.unacknowledged if isinstance(handle, MemorySocket) else None
+    if not isinstance(handle, MemorySocket):
+        return None
+    return Delivery(handle.unacknowledged, len(handle.received))
 
 
 def isReset(transport: ITransport) -> bool:
@@ -125,8 +127,8 @@ class MemoryTestCase(SynchronousTestCase):
         observer = cast("ILogObserver", self.events.append)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
-        self.patch(farewell, "unacknowledgedOctets", unacknowledged)
-        self.patch(relay, "unacknowledgedOctets", unacknowledged)
+        self.patch(farewell, "delivery", delivery)
+        self.patch(relay, "delivery", delivery)
         self.patch(relay, "isReset", isReset)
         self.addCleanup(self.breakEverything)
 
@@ -218,6 +220,12 @@ class ProxyTestCase(MemoryTestCase):
         remote = self.outbound.attempts[-1].succeed()
         self.assertEqual(client.take(), WELCOME + CONNECTED)
         return client, remote
+
+    def assertNobodyWaits(self, client: Peer) -> None:
+        """
+        Check that what was done about a client's request has come to its end.
+        """
+        self.assertIsNone(self.successResultOf(client.protocol._negotiation._work))
 
     def leave(self, client: Peer) -> None:
         """

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from socks6.server import farewell
 from socks6.server.farewell import GRACE, LIMIT, STALL_TIMEOUT, sayFarewell
-from socks6.server.legs import Leg
+from socks6.server.legs import LegProtocol
 from tests.doubles import Peer, TLSPeer
 from tests.server.harness import MemoryTestCase, TLSServer
 
@@ -51,7 +51,7 @@ class FarewellTestCase(MemoryTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.gone = 0
-        self.leg = Leg()
+        self.leg = LegProtocol()
 
     def noteGone(self) -> None:
         """
@@ -257,7 +257,7 @@ class PlainTests(FarewellTestCase):
         """
         for inputOver in (False, True):
             self.gone = 0
-            self.leg = Leg()
+            self.leg = LegProtocol()
             peer = self.network.attach(self.leg)
             transport: Any = self.leg.transport
             transport.registerProducer(DeadProducer(), True)
@@ -285,7 +285,7 @@ class PlainTests(FarewellTestCase):
         Where the system does not tell what was acknowledged, the peer has the
         longer time.
         """
-        self.patch(farewell, "unacknowledgedOctets", lambda transport: None)
+        self.patch(farewell, "delivery", lambda transport: None)
         self.write(b"goodbye")
         self.begin()
         self.network.elapse(STALL_TIMEOUT - MOMENT)
@@ -348,7 +348,7 @@ class TLSTests(FarewellTestCase):
         Where the handshake is not over, nothing can be said: the connection is
         cut at once.
         """
-        self.leg = Leg()
+        self.leg = LegProtocol()
         folder = Path(self.mktemp())
         folder.mkdir()
         factory = Factory.forProtocol(lambda: self.leg)

@@ -13,7 +13,7 @@ from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from socks6.server.legs import NOBODY, Leg, describe
+from socks6.server.legs import NOBODY, LegProtocol, describe
 from tests.server.harness import MemoryTestCase
 
 
@@ -57,7 +57,7 @@ class LegTests(MemoryTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.leg = Leg()
+        self.leg = LegProtocol()
         self.receiver = Recorder()
         self.leg.receiver = self.receiver
 

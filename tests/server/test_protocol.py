@@ -4,6 +4,7 @@ Tests of L{socks6.server.protocol}.
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from twisted.internet.address import IPv6Address, UNIXAddress
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from zope.interface.verify import verifyObject
 
+from socks6.server.accesslog import RUBBISH_LINES
 from socks6.server.farewell import GRACE
 from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import OPERATIONS, SOCKS6ServerFactory
@@ -59,6 +61,7 @@ class FactoryTests(ProxyTestCase):
         self.assertIsNone(factory.idleTimeout)
         self.assertIs(factory.codec, DRAFT_06)
         self.assertIs(factory.operations, OPERATIONS)
+        self.assertFalse(factory.noisy)
         self.assertEqual(set(OPERATIONS), {Command.NOOP, Command.CONNECT})
 
     def test_independent(self) -> None:
@@ -190,6 +193,26 @@ class PeerTests(ProxyTestCase):
             self.assertTrue(self.lines[0].startswith(line), self.lines)
             self.assertOver()
 
+    def test_halfCloseBehindPROXYProtocol(self) -> None:
+        """
+        There, too, a client that has ended its direction gets its answer.
+        """
+        client = self.network.accept(HAProxyWrappingFactory(self.makeFactory()))
+        client.send(b"PROXY TCP4 192.0.2.99 192.0.2.1 4711 1080\r\n" + CONNECT + b"GET")
+        client.end()
+        remote = self.attempt.succeed()
+        remote.send(b"200 OK")
+        remote.end()
+        self.assertEqual(client.received, WELCOME + CONNECTED + b"200 OK")
+        self.assertOver()
+
+    def test_socketOptions(self) -> None:
+        """
+        What goes to clients leaves at once.
+        """
+        client = self.network.accept(self.makeFactory())
+        self.assertTrue(client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
     def test_notPROXYProtocol(self) -> None:
         """
         Who does not speak it is not served.
@@ -239,6 +262,19 @@ class CuttingTests(ProxyTestCase):
         self.assertEqual(
             sum(": aborted, " in line for line in self.lines), 1, "the tunnel's line says why"
         )
+
+    def test_rubbish(self) -> None:
+        """
+        How many clients broke the protocol without getting a line is written
+        then, before it is forgotten.
+        """
+        factory = self.makeFactory()
+        for _ in range(RUBBISH_LINES + 7):
+            self.network.accept(factory).send(b"rubbish")
+        self.events.clear()
+        factory.cutAll()
+        self.network.spin()
+        self.assertEqual(self.lines, ["7 more clients broke the protocol"])
 
     def test_afterwards(self) -> None:
         """

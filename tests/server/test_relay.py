@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 from zope.interface.verify import verifyObject
 
 from socks6.server.farewell import GRACE, STALL_TIMEOUT
-from socks6.server.legs import Leg
+from socks6.server.legs import LegProtocol
 from socks6.server.relay import Relay, RelayResult, _Direction
 from tests.doubles import Peer, TLSPeer
 from tests.server.harness import MemoryTestCase, TLSServer
@@ -46,8 +46,8 @@ class RelayTestCase(MemoryTestCase):
 
     def relay(
         self,
-        clientLeg: Leg,
-        remoteLeg: Leg,
+        clientLeg: LegProtocol,
+        remoteLeg: LegProtocol,
         early: bytes = b"",
         inputOver: bool = False,
         idleTimeout: float | None = None,
@@ -64,7 +64,7 @@ class RelayTestCase(MemoryTestCase):
         """
         Start a relay between two peers.
         """
-        clientLeg, remoteLeg = Leg(), Leg()
+        clientLeg, remoteLeg = LegProtocol(), LegProtocol()
         client, remote = self.network.attach(clientLeg), self.network.attach(remoteLeg)
         self.lastRelay = self.relay(clientLeg, remoteLeg, **options)
         return client, remote
@@ -112,7 +112,7 @@ class PassingTests(RelayTestCase):
         """
         A client that was not read while we connected is read again.
         """
-        clientLeg, remoteLeg = Leg(), Leg()
+        clientLeg, remoteLeg = LegProtocol(), LegProtocol()
         client, remote = self.network.attach(clientLeg), self.network.attach(remoteLeg)
         client.connection.pauseProducing()
         client.send(b"waits")
@@ -168,7 +168,7 @@ class PassingTests(RelayTestCase):
         When more was sent early than the remote host takes, the client is not
         read at first.
         """
-        clientLeg, remoteLeg = Leg(), Leg()
+        clientLeg, remoteLeg = LegProtocol(), LegProtocol()
         client, remote = self.network.attach(clientLeg), self.network.attach(remoteLeg)
         client.connection.pauseProducing()
         remote.stopReading()
@@ -437,6 +437,48 @@ class EndingTests(RelayTestCase):
             other.end()
             self.assertFinished(0, 0, ending, ending)
 
+    def test_resetWhileStuck(self) -> None:
+        """
+        That a peer which is not read has gone is also found out soon if the
+        other one reads nothing; that one gets what it still takes in time.
+        """
+        for breaks, ending in enumerate(("client lost", "remote host lost")):
+            peers = self.start()
+            broken, other = peers[breaks], peers[1 - breaks]
+            other.stopReading()
+            broken.send(SOME)
+            self.assertFalse(broken.isRead, ending)
+            self.network.elapse(100)
+            broken.reset()
+            self.network.elapse(9)
+            self.assertFalse(broken.isClosed, ending)
+            self.network.elapse(1)
+            self.assertTrue(broken.isClosed, ending)
+            self.assertFalse(other.isClosed, ending)
+            other.startReading()
+            self.assertEqual(other.received, SOME, ending)
+            other.end()
+            self.assertOver(ending)
+            self.assertEqual([result.ending for result in self.results], [ending])
+            self.results.clear()
+
+    def test_resetWhileSlow(self) -> None:
+        """
+        As long as the other one reads on, nothing is hurried.
+        """
+        client, remote = self.start()
+        remote.stopReading(1000)
+        client.send(PLENTY)
+        client.reset()
+        for _ in range(10):
+            self.network.elapse(9)
+            remote.read(1)
+            self.assertFalse(client.isClosed)
+        remote.startReading()
+        self.assertEqual(remote.received, PLENTY)
+        remote.end()
+        self.assertFinished(len(PLENTY), 0, "client lost")
+
     def test_farewellIsNotRelayed(self) -> None:
         """
         When one connection is gone, what the other sends goes nowhere and
@@ -565,6 +607,7 @@ class CuttingTests(RelayTestCase):
             other.send(b"x" * 100)
             for _ in range(10):
                 self.network.elapse(59)
+                self.assertFalse(slow.isClosed, str(who))
                 slow.read(1)
             self.network.elapse(121)
             self.assertTrue(slow.wasReset and other.wasReset, str(who))
@@ -621,15 +664,15 @@ class TLSTests(RelayTestCase):
         """
         Start a relay between a TLS client and a remote host.
         """
-        legs: list[Leg] = []
+        legs: list[LegProtocol] = []
 
         class Legs(Factory):
-            def buildProtocol(self, address: object) -> Leg:
-                legs.append(Leg())
+            def buildProtocol(self, address: object) -> LegProtocol:
+                legs.append(LegProtocol())
                 return legs[-1]
 
         client = self.server.accept(Legs())
-        remoteLeg = Leg()
+        remoteLeg = LegProtocol()
         remote = self.network.attach(remoteLeg)
         self.lastRelay = self.relay(legs[0], remoteLeg, **options)
         return client, remote

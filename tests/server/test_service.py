@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import IOutbound
+from socks6.server import service
 from socks6.server.service import ProxyService, proxyService
 from tests.doubles import FakeEndpoint, FakePort
 from tests.raising import errorOf
@@ -305,6 +306,7 @@ class ProxyServiceTests(ServiceTestCase):
                 self.assertEqual(
                     str(error), f"not a number of seconds above 0: {value}", f"{name}={value}"
                 )
+            self.service(**{name: 0.5})
 
     def test_requestTimeout(self) -> None:
         """
@@ -321,7 +323,7 @@ class ProxyServiceTests(ServiceTestCase):
         """
         The time limit for connecting is 30 seconds, or another one.
         """
-        self.network.installNameResolver(SilentResolver())  # type: ignore[arg-type]
+        self.patch(service, "ThreadedResolver", lambda reactor: SilentResolver())
         name = bytes.fromhex("01bb 03 0b") + b"example.com"
         for options, limit in (({}, 30.0), ({"connectTimeout": 7.0}, 7.0)):
             client = self.network.accept(self.service(**options).factory)
