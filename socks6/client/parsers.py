@@ -44,18 +44,18 @@ def _hostAndPort(where: Sequence[str], host: str | None, port: str | None) -> tu
     @param where: The parts of an endpoint string without a name.
     @param host: The part called so.
     @param port: The part called so.
-    @raise TypeError: These are not a host and a port, either both with their
-        names or both without.
+    @raise TypeError: These are not a host and a port.
     """
-    if len(where) == 2 and host is None and port is None:
-        return where[0], where[1]
-    if where or host is None or port is None:
-        missing = [name for name, value in (("host", host), ("port", port)) if value is None]
-        raise TypeError(
-            f"'host' and 'port' are needed, both with their names or both without; {_ESCAPE}"
-            if where
-            else f"missing {' and '.join(map(repr, missing))}"
-        )
+    nameless = list(where)
+    if host is None and nameless:
+        host = nameless.pop(0)
+    if port is None and nameless:
+        port = nameless.pop(0)
+    if nameless:
+        # They are not shown: one could be the end of a password.
+        raise TypeError(f"too much besides 'host' and 'port'; {_ESCAPE}")
+    if host is None or port is None:
+        raise TypeError(f"missing {'host' if host is None else 'port'!r}")
     return host, port
 
 

@@ -65,6 +65,8 @@ class ParserTests(SynchronousTestCase):
         for description in (
             f"socks6:host=example.org:port=443:{PROXY}",
             f"socks6:example.org:443:{PROXY}",
+            f"socks6:example.org:port=443:{PROXY}",
+            f"socks6:443:host=example.org:{PROXY}",
             f"socks6:{PROXY}:port=443:host=example.org",
         ):
             self.assertIsInstance(self.parse(description), SOCKS6ClientEndpoint)
@@ -121,7 +123,6 @@ class ParserTests(SynchronousTestCase):
             ("socks6:example.org:443", "proxy"),
             (f"socks6:host=example.org:{PROXY}", "port"),
             (f"socks6:example.org:{PROXY}", "port"),
-            (f"socks6:example.org:port=443:{PROXY}", "port"),
             (f"socks6:{PROXY}", "host"),
             (f"socks6:example.org:443:{PROXY}:prozy=yes", "prozy"),
             (f"socks6:example.org:443:{PROXY}:host=example.org", "host"),
@@ -164,7 +165,6 @@ class ParserTests(SynchronousTestCase):
             f"socks6:example.org:443:{PROXY}:username=ada:password=s3:timeout=cret",
             f"socks6:example.org:443:{PROXY}:username=ada:password=s3:optimistic=cret",
             f"socks6:example.org:{PROXY}:username=ada:password=s3:cret",
-            f"socks6:port=443:{PROXY}:username=ada:password=s3:cret",
             f"socks6:host=example.org:port=443:{PROXY}:username=ada:password=s3:cret",
         ):
             error = self.assertRaises((TypeError, ValueError), self.parse, description)
