@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,16 +32,27 @@ from socks6.server.tls import TLSServerEndpoint, serverContext
 from socks6.text import octets
 
 
-def seconds(text: str) -> float:
+def seconds(option: str, text: str) -> float:
     """
     Read a duration.
 
+    @param option: What it is for.
     @raise ValueError: It is not a number above zero.
     """
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
-        raise ValueError(f"{text!r} is not a number of seconds above 0")
+        raise ValueError(f"--{option} {text!r} is not a number of seconds above 0")
     return value
+
+
+def _duration(option: str, default: float | None, doc: str) -> Sequence[Any]:
+    """
+    Describe an option that is a duration.
+    """
+    return [option, None, default, doc, partial(seconds, option)]
 
 
 class Options(usage.Options, AuthOptionMixin):
@@ -61,15 +73,11 @@ class Options(usage.Options, AuthOptionMixin):
         ["certificate", None, None, "PEM file with the TLS certificate and its chain."],
         ["private-key", None, None, "PEM file with its key [default: in --certificate]."],
         ["client-ca", None, None, "PEM file: TLS clients must show a certificate of this CA."],
-        ["connect-timeout", None, 30.0, "Seconds that a remote host may take to answer.", seconds],
-        ["request-timeout", None, 10.0, "Seconds that a client may take to ask.", seconds],
-        [
-            "idle-timeout",
-            None,
-            None,
-            "Seconds after which a silent tunnel is cut [default: never].",
-            seconds,
-        ],
+        _duration("connect-timeout", 30.0, "Seconds that a remote host may take to answer."),
+        _duration("request-timeout", 10.0, "Seconds that a client may take to ask."),
+        _duration(
+            "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
+        ),
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
