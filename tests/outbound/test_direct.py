@@ -575,6 +575,20 @@ class NameTests(ScriptedTestCase):
         done = self.begin()
         self.assertEqual(self.failure(done).replyCode, ReplyCode.HOST_UNREACHABLE)
 
+    def test_refusingResolver(self) -> None:
+        """
+        A resolver that has too much to do says so, and the client hears it at
+        once.
+        """
+
+        def resolveHostName(*arguments: object) -> IHostResolution:
+            raise OutboundFailed(ReplyCode.GENERAL_FAILURE, "too many names to look up")
+
+        self.patch(self.resolver, "resolveHostName", resolveHostName)
+        failure = self.failure(self.connect("several.example"))
+        self.assertEqual(failure.replyCode, ReplyCode.GENERAL_FAILURE)
+        self.assertEqual(failure.reason, "too many names to look up")
+
     def test_otherAddresses(self) -> None:
         """
         Addresses that are no IP addresses are left out; so is the zone of those
