@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from struct import unpack, unpack_from
 from typing import Any, NamedTuple
@@ -27,13 +28,23 @@ _TCP_CLOSE = 7
 _TCP_BYTES_ACKED = 120
 
 
-def _lowest(transport: ITransport) -> ITransport:
+def _layers(transport: ITransport) -> Iterator[ITransport]:
     """
-    Find the transport under all wrappers (TLS, PROXY protocol).
+    Walk from a transport through its wrappers (TLS, PROXY protocol) down to the
+    one under them all.
     """
     while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
+        yield transport
         transport = transport.transport
-    return transport
+    yield transport
+
+
+def _lowest(transport: ITransport) -> ITransport:
+    """
+    Find the transport under all wrappers.
+    """
+    *_, lowest = _layers(transport)
+    return lowest
 
 
 def socketOf(transport: ITransport) -> socket.socket | None:
@@ -50,12 +61,11 @@ def isEncrypted(transport: ITransport) -> bool:
     """
     Tell whether TLS is spoken on a transport.
     """
-    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
-        if isinstance(transport, TLSMemoryBIOProtocol):
-            return True
-        transport = transport.transport
+    *wrappers, lowest = _layers(transport)
     # startTLS and connectSSL hide TLS within the transport.
-    return ISSLTransport.providedBy(transport)
+    return ISSLTransport.providedBy(lowest) or any(
+        isinstance(wrapper, TLSMemoryBIOProtocol) for wrapper in wrappers
+    )
 
 
 def canHalfClose(transport: ITransport) -> bool:
@@ -78,12 +88,11 @@ def hearHalfClose(transport: ITransport, protocol: IHalfCloseableProtocol) -> No
     """
     if not canHalfClose(transport):
         return
-    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
-        wrapper: Any = transport
+    layers: list[Any] = list(_layers(transport))
+    for wrapper in layers[:-1]:
         wrapper.readConnectionLost = protocol.readConnectionLost
         wrapper.writeConnectionLost = protocol.writeConnectionLost
         alsoProvides(wrapper, IHalfCloseableProtocol)
-        transport = transport.transport
 
 
 def isClosing(transport: ITransport) -> bool:

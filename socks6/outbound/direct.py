@@ -170,7 +170,7 @@ class _Receiver:
         That was all.
         """
         self._race.resolution = None
-        self._race.run(interleave(self._hosts) if self._hosts else [])
+        self._race.run(interleave(self._hosts))
 
 
 class _Prepared(ServerFactory):

@@ -32,8 +32,8 @@ class RequestRecord:
     @ivar peer: The client's address.
     @ivar began: When it connected, in seconds of the clock.
     @ivar result: How it ended, in words.
-    @ivar toRemote: Octets passed to the remote host.
-    @ivar toClient: Octets passed to the client.
+    @ivar toRemote: Octets read from the client, for the remote host.
+    @ivar toClient: Octets read from the remote host, for the client.
     """
 
     peer: str

@@ -127,15 +127,10 @@ class _Farewell:
         if state is not None and not state.outstanding:
             # Had anything been left to write, it would have been written now.
             if now - self._progressAt >= GRACE:
-                self._close()
+                # Though the peer has not closed.
+                closeSocketUnder(self._transport)
                 return
         elif now - self._progressAt >= STALL_TIMEOUT or now - self._began >= LIMIT:
             self._transport.abortConnection()
             return
         self._timer = self._clock.callLater(_INTERVAL, self._look)
-
-    def _close(self) -> None:
-        """
-        Close though the peer has not.
-        """
-        closeSocketUnder(self._transport)

@@ -190,8 +190,7 @@ class Negotiation:
         identity = await self._authenticate(request)
         self._forgetDeadline()
         if identity is None:
-            self._finish("authentication failed")
-            self._close()
+            self._end("authentication failed")
             return
         assert self._record is not None
         self._record.identity = identity
@@ -253,8 +252,7 @@ class Negotiation:
         @param reason: For the log.
         """
         self.reply(code)
-        self._finish(f"{words(code)} ({reason})" if reason else words(code))
-        self._close()
+        self._end(f"{words(code)} ({reason})" if reason else words(code))
 
     def reply(
         self, code: ReplyCode, address: Address | None = None, options: OptionList = NO_OPTIONS
@@ -274,8 +272,7 @@ class Negotiation:
         the connection.
         """
         self.reply(ReplyCode.SUCCESS)
-        self._finish(words(ReplyCode.SUCCESS))
-        self._close()
+        self._end(words(ReplyCode.SUCCESS))
 
     def relay(self, remote: LegProtocol) -> None:
         """
@@ -321,8 +318,14 @@ class Negotiation:
         if self._machine.state is ServerState.RESULT:
             self.fail(ReplyCode.GENERAL_FAILURE)
         else:
-            self._finish("failed")
-            self._close()
+            self._end("failed")
+
+    def _end(self, result: str) -> None:
+        """
+        Be done with the request, and close the connection.
+        """
+        self._finish(result)
+        self._close()
 
     def _finish(self, result: str) -> None:
         """

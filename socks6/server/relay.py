@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -46,7 +46,16 @@ class _Direction:
     producer of the destination.
     """
 
-    __slots__ = ("delivery", "destination", "ended", "octets", "paused", "relay", "source")
+    __slots__ = (
+        "delivery",
+        "destination",
+        "ended",
+        "octets",
+        "paused",
+        "relay",
+        "source",
+        "sourceTransport",
+    )
 
     def __init__(self, relay: Relay, source: LegProtocol, destination: LegProtocol) -> None:
         """
@@ -54,6 +63,7 @@ class _Direction:
         """
         self.relay = relay
         self.source = source
+        self.sourceTransport: Any = source.transport
         self.destination: Any = destination.transport
         #: Octets passed on.
         self.octets = 0
@@ -70,7 +80,7 @@ class _Direction:
         sent before goes nowhere either.
         """
         before, self.delivery = self.delivery, delivery(self.destination)
-        if not isReset(cast(Any, self.source.transport)):
+        if not isReset(self.sourceTransport):
             return False
         # Whoever reads on will get the rest, and we shall hear of the reset then.
         return self.ended or (self.paused and self.delivery == before)
@@ -115,7 +125,7 @@ class _Direction:
         self.paused = True
         self.delivery = None
         self.relay.watch()
-        cast(Any, self.source.transport).pauseProducing()
+        self.sourceTransport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """
@@ -128,7 +138,7 @@ class _Direction:
             # producer to be done before it says so.
             self.destination.unregisterProducer()
         else:
-            cast(Any, self.source.transport).resumeProducing()
+            self.sourceTransport.resumeProducing()
 
     def stopProducing(self) -> None:
         """
