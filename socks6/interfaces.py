@@ -4,13 +4,18 @@ The few interfaces that users may implement, and what goes with them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import IntEnum
+
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocol
 from zope.interface import Interface
 
 from socks6.values.address import Address
-from socks6.values.codes import ReplyCode
+from socks6.values.codes import ReplyCode, TokenOutcome
+from socks6.values.options import TokenWindowAdvertisement
 from socks6.wire.errors import SOCKS6Error
 
 
@@ -52,4 +57,163 @@ class IOutbound(Interface):
             of the reactor, so that nothing can have come before somebody listens.
             Fails with L{OutboundFailed} when there is none.  Cancelling gives up
             at once.
+        """
+
+
+class SessionTrust(IntEnum):
+    """
+    Where the ID of a session is enough to be let in.
+    """
+
+    #: Nowhere: the session is untrusted.
+    NOWHERE = 0
+    #: On connections with TLS, as the one was that opened the session.
+    OVER_TLS = 1
+    #: Everywhere.
+    EVERYWHERE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """
+    What is known of a session from its beginning to its end.
+
+    @ivar method: The number of the method by which its initiator authenticated.
+    @ivar name: Who that was; empty for the anonymous.
+    @ivar address: The IP address it was opened from; empty if from none.
+    @ivar trust: Where its ID is enough.
+    @ivar owner: Whom it counts against: the identity or, if there is none, the
+        client's address or network.
+    """
+
+    method: int
+    name: bytes
+    address: str
+    trust: SessionTrust
+    owner: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """
+    How many sessions there may be, and how long each lives.
+
+    @ivar timeout: Seconds without a request after which a session ends.
+    @ivar sessions: How many there may be in all.
+    @ivar sessionsPerOwner: How many there may be of one owner.
+    """
+
+    timeout: float
+    sessions: int
+    sessionsPerOwner: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDemand:
+    """
+    What a request wants of its session.
+
+    @ivar token: The token that it spends, if it does.
+    @ivar windowSize: The size of the token window that it is granted, 1 to
+        2**31 - 1, if it asks for one.
+    @ivar teardown: Whether it ends the session.
+    """
+
+    token: int | None = None
+    windowSize: int | None = None
+    teardown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUse:
+    """
+    What came of a request in a session.
+
+    @ivar record: The session's.
+    @ivar admitted: Whether the session's trust was enough; if not, nothing has
+        been done.
+    @ivar outcome: What became of the token; L{None} if none was to be spent.
+    @ivar window: The token window, if the client is to be told of it: because
+        it has been granted or shifted, or because the token was not in it.
+    """
+
+    record: SessionRecord
+    admitted: bool
+    outcome: TokenOutcome | None = None
+    window: TokenWindowAdvertisement | None = None
+
+
+class SessionsExhausted(SOCKS6Error):
+    """
+    There may be no more sessions.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("there are too many")
+
+
+class SessionStoreFailed(SOCKS6Error):
+    """
+    The sessions cannot be reached at the moment.
+    """
+
+
+class ISessionStore(Interface):
+    """
+    Where a proxy, or several, keep their clients' sessions.
+
+    A session goes by a key of 32 octets, the hash of an ID that the store never
+    sees.  What one call does, it does at once: of two uses of a session, from
+    whatever proxy, one comes before the other.
+
+    Each Deferred fails with L{SessionStoreFailed} if the store is out of order,
+    within a few seconds.  Then it may be that the call has been carried out
+    nevertheless.  Cancelling one does not undo the call.
+    """
+
+    def open(
+        key: bytes, record: SessionRecord, windowSize: int | None, limits: SessionLimits
+    ) -> Deferred[TokenWindowAdvertisement | None]:
+        """
+        Begin a session.
+
+        @param key: One that has never been used.
+        @param windowSize: The size of its token window, which begins with token
+            0; L{None}: it has none.
+        @return: Fires with its window once the session will not be forgotten,
+            as far as this store can promise that.  Fails with
+            L{SessionsExhausted} if C{limits} do not allow one more.
+        """
+
+    def use(
+        key: bytes, demand: SessionDemand, trusts: Collection[SessionTrust], timeout: float
+    ) -> Deferred[SessionUse | None]:
+        """
+        Carry out what a request wants of its session, if the session's trust is
+        one of those given.
+
+        Its inactivity begins anew.  If a token is to be spent, and cannot be,
+        nothing else is done.  A token is judged against the window as it was, by
+        the rules of L{TokenWindow<socks6.machine.tokens.TokenWindow>}.  A window
+        that is granted begins right behind the end of the one before.  The
+        session is ended last.
+
+        @param timeout: Seconds without a request after which the session ends.
+        @return: Fires with what came of it, or with L{None} if there is no such
+            session.
+        """
+
+    def start() -> None:
+        """
+        Make sure that the store can work, now that the process is who it will be.
+
+        @raise SessionStoreFailed: It cannot, and that will not change by itself.
+        """
+
+    def close() -> Deferred[None]:
+        """
+        Let go of files and connections; sessions stay where they outlive a
+        process.
+
+        @return: Fires when that is done; never fails.
         """

@@ -64,6 +64,9 @@ IMPURE_MODULES = {
     "uuid",
 }
 
+#: Modules that import the reactor when they are imported.
+REACTOR_IMPORTERS = {"txredisapi"}
+
 #: What interfaces may be written in terms of.
 INTERFACE_VOCABULARY = (
     *sys.stdlib_module_names,
@@ -152,6 +155,8 @@ def complaint(module: str, imported: Import) -> str | None:
         if not stage.startswith("tap"):
             return "the reactor is an argument here"
         return None
+    if name.partition(".")[0] in REACTOR_IMPORTERS and imported.atOnce:
+        return "importing it imports the reactor"
 
     if module == "socks6":
         return "whoever names socks6 pays for nothing, so it imports nothing"
@@ -324,6 +329,10 @@ class ComplaintsTests(SynchronousTestCase):
         ]:
             self.assertWrong("socks6.tap", source, "imports the reactor")
             self.assertWrong("twisted.plugins.socks6_dropin", source, "imports the reactor")
+        for source in ["import txredisapi", "from txredisapi import RedisProtocol"]:
+            self.assertWrong("socks6.policy.stores.redis", source, "imports the reactor")
+        late = "def connect():\n import txredisapi"
+        self.assertEqual(complaints(late, "socks6.policy.stores.redis"), [])
         late = "def makeService(options):\n from twisted.internet import reactor"
         self.assertWrong("socks6.server.service", late, "an argument")
         self.assertEqual(complaints(late, "socks6.tap"), [])

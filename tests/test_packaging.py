@@ -87,6 +87,15 @@ class MetadataTests(SynchronousTestCase):
             self.assertIn(extra, extras)
             self.assertIn(f"socks6[{extra}]", development)
 
+    def test_redis(self) -> None:
+        """
+        What the Redis store needs is optional, but not for its tests.
+        """
+        extras = self.metadata["options.extras_require"]
+        self.assertEqual(extras["redis"].split(), ["txredisapi", ">=", "1.6"])
+        self.assertIn("socks6[redis]", extras["test"].split())
+        self.assertNotIn("txredisapi", self.metadata["options"]["install_requires"])
+
 
 class PluginTests(SynchronousTestCase):
     """

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from socks6.policy.authentication import ANONYMOUS, Identity
+from socks6.quota import LineQuota
 from socks6.text import words
 from socks6.values.messages import Request
 from socks6.wire.errors import PeerError
@@ -61,15 +62,13 @@ class AccessLog:
         """
         self._clock = clock
         self.malformed: Counter[str] = Counter()
-        self._periodBegan = clock.seconds()
-        self._lines = 0
-        self._suppressed = 0
+        self._rubbish = LineQuota(clock, RUBBISH_LINES, RUBBISH_PERIOD, self._moreRubbish)
 
     def requestFinished(self, record: RequestRecord) -> None:
         """
         Write the line of a request.
         """
-        self._beginPeriodIfDue()
+        self._rubbish.renewIfDue()
         self._log.info(
             "{peer} {user} {command} {destination}: {result},"
             " {toRemote} octets to the remote host, {toClient} to the client, {seconds:.3f} s",
@@ -89,12 +88,8 @@ class AccessLog:
         many have been written.
         """
         self.count(error)
-        self._beginPeriodIfDue()
-        if self._lines < RUBBISH_LINES:
-            self._lines += 1
+        if self._rubbish.take():
             self._log.info("{peer}: {error}", peer=peer, error=str(error))
-        else:
-            self._suppressed += 1
 
     def count(self, error: PeerError) -> None:
         """
@@ -102,17 +97,14 @@ class AccessLog:
         """
         self.malformed[type(error).__name__] += 1
 
-    def _beginPeriodIfDue(self) -> None:
-        """
-        Allow lines again if the period is over.
-        """
-        if self._clock.seconds() - self._periodBegan >= RUBBISH_PERIOD:
-            self.flush()
-
     def flush(self) -> None:
         """
-        Write how many clients got no line, and begin a new period.
+        Write how many clients got no line so far.
         """
-        if self._suppressed:
-            self._log.info("{count} more clients broke the protocol", count=self._suppressed)
-        self._periodBegan, self._lines, self._suppressed = self._clock.seconds(), 0, 0
+        self._rubbish.renew()
+
+    def _moreRubbish(self, count: int) -> None:
+        """
+        Write how many clients got no line.
+        """
+        self._log.info("{count} more clients broke the protocol", count=count)

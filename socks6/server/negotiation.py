@@ -13,9 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.machine.events import RequestReceived, ServerEvent
-from socks6.machine.server import REFUSAL, ServerConnection, ServerState
-from socks6.policy.authentication import ANONYMOUS, Identity
+from socks6.machine.server import ServerConnection, ServerState
 from socks6.server.accesslog import RequestRecord
+from socks6.server.admission import admit
 from socks6.server.farewell import sayFarewell
 from socks6.server.legs import LegProtocol, describe
 from socks6.server.relay import Relay, RelayResult
@@ -28,7 +28,7 @@ from socks6.values.messages import (
     Request,
     UsernamePasswordReply,
 )
-from socks6.values.options import OptionList, SessionID, SessionInvalid, UsernamePassword
+from socks6.values.options import NO_OPTIONS, OptionList, UsernamePassword
 from socks6.wire.errors import PeerError, UnexpectedEnd
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 #: Octets that a client may send ahead before we stop to read.
 EARLY_DATA_LIMIT = 65536
-
-NO_OPTIONS = OptionList()
 
 
 def _reasonOf(reason: Failure) -> str:
@@ -47,13 +45,6 @@ def _reasonOf(reason: Failure) -> str:
     """
     known = reason.check(ConnectionClosed, SSL.Error)
     return reason.getErrorMessage() if known else type(reason.value).__name__
-
-
-def _success(method: AuthenticationMethod) -> AuthenticationReply:
-    """
-    The Authentication Reply that lets a client in.
-    """
-    return AuthenticationReply(AuthenticationResult.SUCCESS, method)
 
 
 class Negotiation:
@@ -187,52 +178,27 @@ class Negotiation:
         """
         Authenticate the client and do what it wants.
         """
-        identity = await self._authenticate(request)
+        admission = await admit(self, request)
         self._forgetDeadline()
-        if identity is None:
-            self._end("authentication failed")
+        if admission.identity is None:
+            self._end(admission.objection)
             return
         assert self._record is not None
-        self._record.identity = identity
+        self._record.identity = admission.identity
         operation = self.factory.operations.get(request.command)
-        if operation is None:
+        if admission.objection:
+            self.fail(ReplyCode.GENERAL_FAILURE, admission.objection)
+        elif operation is None:
             self.fail(ReplyCode.COMMAND_NOT_SUPPORTED)
         else:
             await operation(self, request)
 
-    async def _authenticate(self, request: Request) -> Identity | None:
+    async def demandCredentials(self) -> UsernamePassword:
         """
-        Find out who the client is, and tell it that we did.
-
-        @return: L{None}: it has been refused.
-        @see: draft 06, "Authentication".
-        """
-        authenticator = self.factory.authenticator
-        if request.options.first(SessionID) is not None:
-            # There are no sessions yet, so none can have that ID; and that is
-            # so "even where the proxy's policy asks for no authentication".
-            self._say(
-                AuthenticationReply(REFUSAL.result, REFUSAL.method, OptionList([SessionInvalid()]))
-            )
-            return None
-        if not authenticator.required:
-            self._say(_success(AuthenticationMethod.NONE_REQUIRED))
-            return ANONYMOUS
-        given = authenticator.credentialsIn(request)
-        identity = await authenticator.login(given) if given is not None else None
-        if identity is None and authenticator.mayDemand(request):
-            return await self._demandCredentials()
-        self._say(REFUSAL if identity is None else _success(identity.method))
-        return identity
-
-    async def _demandCredentials(self) -> Identity | None:
-        """
-        Ask for a user name and password, and judge them.
-
-        @see: RFC 1929, section 2.
+        Ask the client for a user name and password.
         """
         waiting = self._credentials = Deferred()
-        self._say(
+        self.say(
             AuthenticationReply(
                 AuthenticationResult.FURTHER_AUTHENTICATION_NEEDED,
                 AuthenticationMethod.USERNAME_PASSWORD,
@@ -240,10 +206,7 @@ class Negotiation:
         )
         # They may have come already, behind the request, or never will.
         self.dataReceived(b"")
-        identity = await self.factory.authenticator.login(await waiting)
-        self._say(UsernamePasswordReply(1 if identity is None else 0))
-        self._say(REFUSAL if identity is None else _success(identity.method))
-        return identity
+        return await waiting
 
     def fail(self, code: ReplyCode, reason: str = "") -> None:
         """
@@ -264,7 +227,7 @@ class Negotiation:
         """
         assert self._record is not None
         request = self._record.request
-        self._say(OperationReply(code, address or unspecifiedLike(request.address.host), options))
+        self.say(OperationReply(code, address or unspecifiedLike(request.address.host), options))
 
     def succeed(self) -> None:
         """
@@ -293,7 +256,7 @@ class Negotiation:
         self._finish(result.ending)
         self.factory.connectionGone(self.leg)
 
-    def _say(self, message: AuthenticationReply | UsernamePasswordReply | OperationReply) -> None:
+    def say(self, message: AuthenticationReply | UsernamePasswordReply | OperationReply) -> None:
         """
         Send a message.
 

@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory
 
 from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
+from socks6.policy.sessions import SessionService
 from socks6.server.accesslog import AccessLog
 from socks6.server.connect import connect, noop
 from socks6.server.legs import LegProtocol
@@ -69,6 +70,7 @@ class SOCKS6ServerFactory(Factory):
         outbound: IOutbound,
         authenticator: Authenticator | None = None,
         *,
+        sessions: SessionService | None = None,
         requestTimeout: float = 10.0,
         idleTimeout: float | None = None,
         codec: Codec = DEFAULT_CODEC,
@@ -77,6 +79,7 @@ class SOCKS6ServerFactory(Factory):
         """
         @param outbound: The way to remote hosts.
         @param authenticator: Who is let in; by default everybody.
+        @param sessions: The clients' sessions; by default, the proxy's own, in memory.
         @param requestTimeout: Seconds that a client may take to say what it
             wants and who it is.
         @param idleTimeout: Seconds without an octet either way after which a
@@ -88,6 +91,7 @@ class SOCKS6ServerFactory(Factory):
         self.clock = clock
         self.outbound = outbound
         self.authenticator = authenticator or Authenticator()
+        self.sessions = sessions or SessionService(clock)
         self.requestTimeout = requestTimeout
         self.idleTimeout = idleTimeout
         self.codec = codec

@@ -24,6 +24,7 @@ from socks6.interfaces import IOutbound
 from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.policy.authentication import Authenticator
+from socks6.policy.sessions import SessionService
 from socks6.server.protocol import SOCKS6ServerFactory
 
 
@@ -118,6 +119,7 @@ def proxyService(
     checkers: Sequence[ICredentialsChecker] = (),
     *,
     outbound: IOutbound | None = None,
+    sessions: SessionService | None = None,
     connectTimeout: float = 30.0,
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
@@ -133,6 +135,9 @@ def proxyService(
     @param outbound: The way to remote hosts; by default straight from this
         machine, with names looked up in threads of the proxy's own, and then
         C{connectTimeout} holds.
+    @param sessions: The clients' sessions, maybe shared with other proxies; a
+        service of its own, which the caller starts and stops.  By default, the
+        proxy has its own in memory.
     @param connectTimeout: Seconds that a remote host may take to answer.
     @param requestTimeout: Seconds that a client may take to say what it wants
         and who it is.
@@ -149,6 +154,7 @@ def proxyService(
         reactor,
         outbound or DirectOutbound(reactor, connectTimeout, ThreadedResolver(threads)),
         Authenticator(checkers),
+        sessions=sessions,
         requestTimeout=requestTimeout,
         idleTimeout=idleTimeout,
     )

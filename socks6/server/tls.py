@@ -4,10 +4,9 @@ TLS on top of any listening endpoint.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -17,7 +16,6 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 from twisted.internet.ssl import (
-    Certificate,
     CertificateOptions,
     TLSVersion,
     trustRootFromCertificates,
@@ -25,23 +23,7 @@ from twisted.internet.ssl import (
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-
-
-def _certificatesIn(path: Path) -> list[Certificate]:
-    """
-    Read the certificates of a PEM file, in their order.
-
-    @raise OSError: It cannot be read.
-    @raise ValueError: There is none, or one cannot be understood.
-    """
-    try:
-        found = [Certificate.loadPEM(pem) for pem in _CERTIFICATE.findall(path.read_bytes())]
-    except crypto.Error as error:
-        raise ValueError(f"{path}: a certificate cannot be understood") from error
-    if not found:
-        raise ValueError(f"{path}: no certificate in PEM form")
-    return found
+from socks6.certificates import certificatesIn, privateKeyIn
 
 
 def serverContext(
@@ -60,15 +42,11 @@ def serverContext(
     @raise ValueError: What a file holds does not serve.
     """
     keyFile = privateKey or certificate
-    chain = _certificatesIn(certificate)
-    try:
-        # An empty passphrase, so that OpenSSL does not ask the terminal for one.
-        key = crypto.load_privatekey(crypto.FILETYPE_PEM, keyFile.read_bytes(), b"")
-    except crypto.Error as error:
-        raise ValueError(f"{keyFile}: no private key in PEM form without passphrase") from error
+    chain = certificatesIn(certificate)
+    key = privateKeyIn(keyFile)
     trust = {}
     if clientCA is not None:
-        trust["trustRoot"] = trustRootFromCertificates(_certificatesIn(clientCA))
+        trust["trustRoot"] = trustRootFromCertificates(certificatesIn(clientCA))
     options = CertificateOptions(
         privateKey=key,
         certificate=chain[0].original,

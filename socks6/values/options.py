@@ -397,3 +397,6 @@ class OptionList(tuple[Option, ...]):
             if isinstance(option, optionType) and not option.leg & seen:
                 seen |= option.leg
                 yield option
+
+
+NO_OPTIONS = OptionList()

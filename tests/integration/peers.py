@@ -35,6 +35,13 @@ Place = tuple[str, int] | str
 ADMITTED = bytes.fromhex("0600 00 00 0000")
 REFUSED = bytes.fromhex("0600 01 ff 0000")
 
+#: Options without data.  kind:1 length:2 type:1
+SESSION_REQUEST = bytes.fromhex("04 0004 01")
+SESSION_TEARDOWN = bytes.fromhex("04 0004 03")
+
+#: What became of a token.
+SPENT, NO_WINDOW, OUT_OF_WINDOW, DUPLICATE = 1, 2, 3, 4
+
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -47,6 +54,27 @@ class Reply(NamedTuple):
     host: str
     port: int
     options: bytes
+
+
+class Verdict(NamedTuple):
+    """
+    An Authentication Reply.
+
+    @ivar kind: 0 if it reports success.
+    @ivar method: The method's number.
+    @ivar identifier: The ID of the session that was opened.
+    @ivar news: The types of the session options that have no data: 4 for Session
+        OK, 5 for Session Invalid, 6 for Session Untrusted.
+    @ivar outcome: What became of the token.
+    @ivar window: The base and size of the token window.
+    """
+
+    kind: int
+    method: int
+    identifier: bytes | None = None
+    news: tuple[int, ...] = ()
+    outcome: int | None = None
+    window: tuple[int, int] | None = None
 
 
 class NotAdmitted(Exception):
@@ -86,8 +114,43 @@ def encodePassword(name: bytes, password: bytes) -> bytes:
     """
     Write an Authentication Data option for a user name and password.
     """
-    data = bytes([2, 1, len(name)]) + name + bytes([len(password)]) + password
+    data = b"\2" + encodeCredentials(name, password)
     return struct.pack("!BH", 3, 3 + len(data)) + data
+
+
+def encodeMethods(*methods: int) -> bytes:
+    """
+    Write an Authentication Method option, without initial data.
+    """
+    return struct.pack("!BHH", 2, 5 + len(methods), 0) + bytes(methods)
+
+
+def encodeCredentials(name: bytes, password: bytes) -> bytes:
+    """
+    Write a user name and password as RFC 1929 does.
+    """
+    return bytes([1, len(name)]) + name + bytes([len(password)]) + password
+
+
+def encodeSessionID(identifier: bytes) -> bytes:
+    """
+    Write a Session ID option.
+    """
+    return struct.pack("!BHB", 4, 4 + len(identifier), 2) + identifier
+
+
+def encodeTokenRequest(size: int) -> bytes:
+    """
+    Write a Token Request option.
+    """
+    return struct.pack("!BHBI", 5, 8, 1, size)
+
+
+def encodeTokenExpenditure(token: int) -> bytes:
+    """
+    Write a Token Expenditure option.
+    """
+    return struct.pack("!BHBI", 5, 8, 3, token)
 
 
 def encodeTypeOfService(leg: int, value: int) -> bytes:
@@ -153,6 +216,34 @@ def receiveReply(sock: socket.socket) -> Reply:
         host = str(ip_address(receive(sock, {1: 4, 4: 16}[kind])))
     (length,) = struct.unpack("!H", receive(sock, 2))
     return Reply(code, host, port, receive(sock, length))
+
+
+def receiveVerdict(sock: socket.socket) -> Verdict:
+    """
+    Read an Authentication Reply.
+
+    @raise ValueError: It is none, or has an option that nobody expects.
+    """
+    version, kind, method, length = struct.unpack("!HBBH", receive(sock, 6))
+    if version != 0x0600:
+        raise ValueError(f"version {version:04x}")
+    verdict = Verdict(kind, method)
+    options = receive(sock, length)
+    while options:
+        optionKind, length = struct.unpack_from("!BH", options)
+        data, options = options[3:length], options[length:]
+        name = (optionKind, data[0], length)
+        if name[:2] == (4, 2):
+            verdict = verdict._replace(identifier=data[1:])
+        elif name in ((4, 4, 4), (4, 5, 4), (4, 6, 4)):
+            verdict = verdict._replace(news=(*verdict.news, data[0]))
+        elif name == (5, 2, 12):
+            verdict = verdict._replace(window=struct.unpack("!II", data[1:]))
+        elif name == (5, 4, 5):
+            verdict = verdict._replace(outcome=data[1])
+        else:
+            raise ValueError(f"kind {optionKind}, {data.hex()}")
+    return verdict
 
 
 def ask(sock: socket.socket, request: bytes) -> Reply:

@@ -76,7 +76,6 @@ ANONYMOUS = (
     Conversation("a session ID", request(SESSION_ID), SESSION_INVALID),
     Conversation("a session ID behind others", request(methods() + SESSION_ID), SESSION_INVALID),
     Conversation("an empty session ID", request(bytes.fromhex("04 0004 02")), SESSION_INVALID),
-    Conversation("a session request", request(bytes.fromhex("04 0004 01")), WELCOME, b""),
     Conversation("a teardown without an ID", request(bytes.fromhex("04 0004 03")), WELCOME, b""),
     Conversation(
         "a token outside of a session", request(bytes.fromhex("05 0008 03 00000000")), WELCOME, b""

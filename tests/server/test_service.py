@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import IOutbound
+from socks6.policy.sessions import SessionService
 from socks6.server import service
 from socks6.server.service import ProxyService, proxyService
 from tests.doubles import FakeEndpoint, FakePort
@@ -33,6 +34,15 @@ from tests.server.harness import (
     failure,
     passwords,
     request,
+)
+from tests.server.sessions import (
+    SESSION_OK,
+    SESSION_REQUEST,
+    PatientStore,
+    admitted,
+    identifierIn,
+    noop,
+    sessionID,
 )
 
 
@@ -354,3 +364,38 @@ class ProxyServiceTests(ServiceTestCase):
         By default it goes from this machine.
         """
         self.assertTrue(verifyObject(IOutbound, self.service().factory.outbound))
+
+    def test_sessions(self) -> None:
+        """
+        Several may have the same sessions; what is opened at one is known to the
+        others.
+        """
+        sessions = SessionService(self.network)
+        services = [self.service(sessions=sessions) for _ in range(3)]
+        opening, *others = [self.network.accept(each.factory) for each in services]
+        opening.send(noop(SESSION_REQUEST))
+        identifier = identifierIn(opening.received)
+        for client in others:
+            client.send(noop(sessionID(identifier)))
+            self.assertEqual(client.received, admitted(SESSION_OK) + DONE)
+
+    def test_sessionsByDefault(self) -> None:
+        """
+        By default it has its own.
+        """
+        left, right = (self.service().factory.sessions for _ in range(2))
+        self.assertIsInstance(left, SessionService)
+        self.assertIsNot(left, right)
+
+    def test_sessionsAreTheCallers(self) -> None:
+        """
+        Whoever has made the sessions starts and stops them, not the proxy.
+        """
+        store = PatientStore(self.network)
+        sessions = SessionService(self.network, store)
+        service = self.service(sessions=sessions)
+        service.privilegedStartService()
+        service.startService()
+        self.assertFalse(sessions.running)
+        self.successResultOf(service.stopService())
+        self.assertEqual(store.calls, [])

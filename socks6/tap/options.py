@@ -1,61 +1,31 @@
 """
-The command line of C{twistd socks6}.
+The options of C{twistd socks6}.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from twisted.application.service import IService, MultiService
 from twisted.cred.checkers import (
     ICredentialsChecker,
     InMemoryUsernamePasswordDatabaseDontUse,
 )
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
-from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.ssl import CertificateOptions
-from twisted.logger import Logger
 from twisted.python import usage
 
 from socks6 import __version__
 from socks6.listening import endpointDescription, listensLocally
-from socks6.server.service import proxyService
-from socks6.server.tls import TLSServerEndpoint, serverContext
+from socks6.server.tls import serverContext
+from socks6.tap.readings import duration
+from socks6.tap.sessions import SessionOptions
 from socks6.text import octets
 
 
-def seconds(option: str, text: str) -> float:
-    """
-    Read a duration.
-
-    @param option: What it is for.
-    @raise ValueError: It is not a number above zero.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise ValueError(f"--{option} {text!r} is not a number of seconds above 0")
-    return value
-
-
-def _duration(option: str, default: float | None, doc: str) -> Sequence[Any]:
-    """
-    Describe an option that is a duration.
-    """
-    return [option, None, default, doc, partial(seconds, option)]
-
-
-class Options(usage.Options, AuthOptionMixin):
+class Options(usage.Options, AuthOptionMixin, SessionOptions):
     """
     The options of C{twistd socks6}.
 
@@ -73,14 +43,16 @@ class Options(usage.Options, AuthOptionMixin):
         ["certificate", None, None, "PEM file with the TLS certificate and its chain."],
         ["private-key", None, None, "PEM file with its key [default: in --certificate]."],
         ["client-ca", None, None, "PEM file: TLS clients must show a certificate of this CA."],
-        _duration("connect-timeout", 30.0, "Seconds that a remote host may take to answer."),
-        _duration("request-timeout", 10.0, "Seconds that a client may take to ask."),
-        _duration(
+        duration("connect-timeout", 30.0, "Seconds that a remote host may take to answer."),
+        duration("request-timeout", 10.0, "Seconds that a client may take to ask."),
+        duration(
             "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
         ),
+        *SessionOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
+        *SessionOptions.flags,
     ]
 
     def __init__(self) -> None:
@@ -237,106 +209,3 @@ class Options(usage.Options, AuthOptionMixin):
                 f"{port} can be reached from other machines, and everybody there"
                 f" could use the proxy: add {remedy}"
             )
-
-
-#: What Twisted raises where it cannot listen; the last one for port numbers
-#: that do not exist.
-_CANNOT_LISTEN = (CannotListenError, OSError, OverflowError)
-
-
-class _CommandLineService(MultiService):
-    """
-    Stops C{twistd} with one clear line if the proxy cannot start.
-    """
-
-    _log = Logger()
-
-    def __init__(self, options: Options) -> None:
-        """
-        @param options: Those of the command line.
-        """
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._options = options
-        self._runner: Mapping[str, Any] = options.parent or {}
-
-    def privilegedStartService(self) -> None:
-        """
-        Listen.
-
-        @raise SystemExit: The proxy cannot; or what Twisted raises then, if
-            C{twistd} has to tell the process that waits for its daemon.
-        """
-        try:
-            super().privilegedStartService()  # type: ignore[no-untyped-call]
-        except _CANNOT_LISTEN as error:
-            self._stop(error)
-
-    def startService(self) -> None:
-        """
-        Serve; and listen, if the runner is C{twist}, which knows no privileges.
-
-        @raise SystemExit: As L{privilegedStartService}.
-        """
-        try:
-            self._options.checkPasswordFiles()
-            super().startService()  # type: ignore[no-untyped-call]
-        except (*_CANNOT_LISTEN, usage.UsageError) as error:
-            self._stop(error)
-
-    def _stop(self, error: Exception) -> NoReturn:
-        """
-        End the process.
-
-        @raise SystemExit: Always, in the foreground.
-        @raise Exception: C{error}, in the background.
-        """
-        if "nodaemon" not in self._runner:
-            # twist does not log yet, and Twisted would print the line as well.
-            raise SystemExit(f"twist socks6: {error}") from error
-        self._log.critical("{error}", error=str(error))
-        if not self._runner["nodaemon"]:
-            raise error
-        if self._runner["pidfile"]:
-            Path(self._runner["pidfile"]).unlink(missing_ok=True)
-        raise SystemExit(1) from error
-
-
-def raiseDescriptorLimit(reactor: object) -> None:
-    """
-    Let the process have as many descriptors as it may: a tunnel takes two, and
-    the usual limit of 1,024 is one for programs that use C{select}.
-    """
-    # Where there are no such limits, there is no such module either.
-    with suppress(ImportError):
-        from resource import RLIMIT_NOFILE, getrlimit, setrlimit
-
-        if not isinstance(reactor, SelectReactor):
-            _, hard = getrlimit(RLIMIT_NOFILE)
-            # Some systems promise more than they keep.
-            with suppress(ValueError, OSError):
-                setrlimit(RLIMIT_NOFILE, (hard, hard))
-
-
-def makeService(options: Options) -> IService:
-    """
-    Make the service of C{twistd socks6}.
-    """
-    from twisted.internet import reactor as _reactor
-
-    reactor: Any = _reactor
-    raiseDescriptorLimit(reactor)
-    endpoints = [serverFromString(reactor, port) for port in options.ports]
-    for port in options.tlsPorts:
-        assert options.tlsContext is not None
-        endpoint = serverFromString(reactor, port)
-        endpoints.append(TLSServerEndpoint(reactor, endpoint, options.tlsContext))
-    service = _CommandLineService(options)
-    proxyService(  # type: ignore[no-untyped-call]
-        reactor,
-        endpoints,
-        options.checkers,
-        connectTimeout=options["connect-timeout"],
-        requestTimeout=options["request-timeout"],
-        idleTimeout=options["idle-timeout"],
-    ).setServiceParent(service)
-    return service

@@ -1,98 +1,22 @@
 """
-Tests of L{socks6.tap}.
+Tests of L{socks6.tap.options}.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import twisted.internet
-from twisted.application.service import IService
 from twisted.cred.checkers import FilePasswordDB
-from twisted.internet import protocol
-from twisted.internet.error import CannotListenError
-from twisted.internet.selectreactor import SelectReactor
-from twisted.logger import LogLevel
 from twisted.plugins.cred_unix import UNIXChecker
-from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
 from socks6 import __version__
-from socks6.server import service as serviceModule
-from socks6.server.service import ProxyService
-from socks6.tap import Options, makeService, raiseDescriptorLimit
-from tests.doubles import TLSPeer
+from socks6.tap import Options
 from tests.integration.certificates import Authority
-from tests.server.harness import (
-    ADA,
-    AUTHENTICATED,
-    DONE,
-    NOOP,
-    REFUSED,
-    WELCOME,
-    MemoryTestCase,
-    authenticationData,
-    failure,
-    request,
-)
-from tests.server.test_service import SilentResolver
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-
-LOGIN = request(authenticationData(ADA), command=0)
-
-
-def parse(*arguments: str) -> Options:
-    """
-    Read a command line.
-    """
-    options = Options()
-    options.parseOptions(arguments)
-    return options
-
-
-class OptionsTestCase(MemoryTestCase):
-    """
-    A test with files.
-    """
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        self.authority = Authority(self.folder)
-        self.pem = str(self.authority.server().path)
-
-    def file(self, name: str, octets: bytes) -> str:
-        """
-        Write a file.
-        """
-        path = self.folder / name
-        path.write_bytes(octets)
-        return str(path)
-
-    def complaint(self, *arguments: str) -> str:
-        """
-        Read a command line with a mistake.
-
-        @return: What is written, without what begins it each time.
-        """
-        with contextlib.redirect_stderr(io.StringIO()):
-            error = self.assertRaises(SystemExit, parse, *arguments)
-        # Python writes it to standard error and exits with status 1.
-        self.assertIsInstance(error.code, str, repr(arguments))
-        self.assertTrue(error.code.startswith("twistd socks6: "), error.code)
-        self.assertNotIn("\n", error.code)
-        complaint: str = error.code.removeprefix("twistd socks6: ")
-        return complaint
+from tests.tap.harness import CHECKOUT, OptionsTestCase, parse
 
 
 class OptionsTests(OptionsTestCase):
@@ -227,12 +151,29 @@ class OptionsTests(OptionsTestCase):
             "--connect-timeout=",
             "--request-timeout=",
             "--idle-timeout=",
+            "--sessions=",
+            "--session-timeout=",
+            "--session-trust=",
+            "--max-sessions=",
+            "--max-sessions-per-client=",
+            "--max-token-window=",
+            "--no-anonymous-sessions",
             "--version",
             "--help",
         ):
             self.assertIn(option, words)
         text = " ".join(words)
-        for default in ("[default: 1080]", "[default: 30.0]", "[default: 10.0]"):
+        for default in (
+            "[default: 1080]",
+            "[default: 30.0]",
+            "[default: 10.0]",
+            "[default: memory:]",
+            "[default: 600.0]",
+            "[default: always]",
+            "[default: 100000]",
+            "[default: 1024]",
+            "[default: 65536]",
+        ):
             self.assertIn(default, text)
 
     def test_helpOnCheckers(self) -> None:
@@ -382,7 +323,12 @@ class MistakeTests(OptionsTestCase):
         """
         Times must be numbers above zero, and finite.
         """
-        for option in ("--connect-timeout", "--request-timeout", "--idle-timeout"):
+        for option in (
+            "--connect-timeout",
+            "--request-timeout",
+            "--idle-timeout",
+            "--session-timeout",
+        ):
             for value in ("0", "-1", "nan", "inf", "-inf", "soon", ""):
                 self.assertEqual(
                     self.complaint(f"{option}={value}"),
@@ -396,277 +342,6 @@ class MistakeTests(OptionsTestCase):
         """
         self.assertNotIn("s3cret", self.complaint("--auth", "memory:ada:s3cret:eve"))
         self.assertNotIn("s3cret", self.complaint("--anonymous", "--auth", "memory:ada:s3cret"))
-
-
-class ServiceTests(OptionsTestCase):
-    """
-    The service that the options describe.
-    """
-
-    def setUp(self) -> None:
-        super().setUp()
-        # What "from twisted.internet import reactor" finds, which trial need
-        # not have installed yet.
-        names: dict[str, Any] = vars(twisted.internet)
-        if "reactor" in names:
-            self.addCleanup(names.__setitem__, "reactor", names["reactor"])
-        else:
-            self.addCleanup(names.pop, "reactor")
-        names["reactor"] = self.network
-
-    def start(self, *arguments: str) -> ProxyService:
-        """
-        Start the service of a command line.
-        """
-        service: Any = makeService(parse(*arguments))
-        self.assertTrue(verifyObject(IService, service))
-        service.privilegedStartService()
-        service.startService()
-        self.addCleanup(self.stop, service)
-        (proxy,) = service
-        assert isinstance(proxy, ProxyService)
-        return proxy
-
-    def stop(self, service: Any) -> None:
-        """
-        Stop a service.
-        """
-        stopped = service.stopService()
-        self.network.spin()
-        self.successResultOf(stopped)
-
-    def ask(self, factory: protocol.Factory, sent: bytes) -> bytes:
-        """
-        Connect and say something.
-        """
-        client = self.network.accept(factory)
-        client.send(sent)
-        client.end()
-        return client.received
-
-    def test_ports(self) -> None:
-        """
-        It listens where it is told to.
-        """
-        proxy = self.start("--port", "1081", "--port", "unix:/run/socks6", "--port", "1082")
-        self.assertEqual(
-            [(port, factory, interface) for port, factory, _, interface in self.network.tcpServers],
-            [(1081, proxy.factory, "127.0.0.1"), (1082, proxy.factory, "127.0.0.1")],
-        )
-        self.assertEqual(
-            [(address, factory) for address, factory, *_ in self.network.unixServers],
-            [("/run/socks6", proxy.factory)],
-        )
-
-    def test_tlsPorts(self) -> None:
-        """
-        On some of its ports it speaks TLS.
-        """
-        self.start("--tls-port", "1443", "--certificate", self.pem, "--port", "1080")
-        (_, plain, _, _), (port, factory, _, interface) = self.network.tcpServers
-        self.assertEqual((port, interface), (1443, "127.0.0.1"))
-        self.assertIsInstance(factory, TLSMemoryBIOFactory)
-        client = TLSPeer(self.network.accept(factory), self.authority.clientContext())
-        client.handshake()
-        client.send(NOOP)
-        self.network.spin()
-        self.assertEqual(client.received, WELCOME + DONE)
-        self.assertEqual(self.ask(plain, NOOP), WELCOME + DONE)  # type: ignore[arg-type]
-
-    def test_anonymous(self) -> None:
-        """
-        Without checkers, everybody is let in.
-        """
-        self.assertEqual(self.ask(self.start().factory, NOOP), WELCOME + DONE)
-
-    def test_auth(self) -> None:
-        """
-        With a checker of either kind, only those whom it knows.
-        """
-        path = self.file("passwords", b"ada:s3cret\n")
-        for checker in (f"file:{path}", "memory:ada:s3cret"):
-            factory = self.start("--auth", checker).factory
-            self.assertEqual(self.ask(factory, LOGIN), AUTHENTICATED + DONE, checker)
-            self.assertEqual(self.ask(factory, NOOP), REFUSED, checker)
-
-    def test_timeouts(self) -> None:
-        """
-        It keeps to the times.
-        """
-        self.patch(serviceModule, "ThreadedResolver", lambda reactor: SilentResolver())
-        proxy = self.start(
-            "--request-timeout", "2", "--connect-timeout", "4", "--idle-timeout", "6"
-        )
-        self.assertEqual(proxy.factory.idleTimeout, 6.0)
-        client = self.network.accept(proxy.factory)
-        self.network.elapse(1.75)
-        self.assertFalse(client.ended)
-        self.network.elapse(0.25)
-        self.assertTrue(client.ended)
-        client = self.network.accept(proxy.factory)
-        client.send(request(address=bytes.fromhex("01bb 03 01 61")))
-        self.network.elapse(3.75)
-        self.assertEqual(client.received, WELCOME)
-        self.network.elapse(0.25)
-        self.assertEqual(client.received, WELCOME + failure(9))
-
-    def occupy(self) -> str:
-        """
-        Let nobody listen.
-
-        @return: What is to be said of it.
-        """
-
-        def listenTCP(port: int, factory: object, backlog: int, interface: str) -> None:
-            raise CannotListenError(interface, port, OSError(98, "Address already in use"))
-
-        self.patch(self.network, "listenTCP", listenTCP)
-        return "Couldn't listen on 127.0.0.1:1080: [Errno 98] Address already in use."
-
-    def twistd(self, *arguments: str, nodaemon: bool = True) -> tuple[Any, Path]:
-        """
-        Make the service of a command line as C{twistd} does.
-
-        @return: The service, and C{twistd}'s pidfile.
-        """
-        pidfile = Path(self.file("twistd.pid", b"1"))
-        options: Any = parse(*arguments)
-        options.parent = {"nodaemon": nodaemon, "pidfile": str(pidfile)}
-        return makeService(options), pidfile
-
-    def test_cannotListen(self) -> None:
-        """
-        Where it cannot listen, that is one line, and the process ends with
-        status 1, leaving no pidfile.
-        """
-        line = self.occupy()
-        service, pidfile = self.twistd()
-        error = self.assertRaises(SystemExit, service.privilegedStartService)
-        self.assertEqual(error.code, 1)
-        self.assertEqual(self.lines, [line])
-        self.assertEqual(self.events[-1]["log_level"], LogLevel.critical)
-        self.assertFalse(pidfile.exists())
-
-    def test_cannotListenWithoutPidfile(self) -> None:
-        """
-        There need not be a pidfile, or it is gone already.
-        """
-        self.occupy()
-        for named in (False, True):
-            service, pidfile = self.twistd()
-            pidfile.unlink()
-            if not named:
-                service._runner["pidfile"] = ""
-            error = self.assertRaises(SystemExit, service.privilegedStartService)
-            self.assertEqual(error.code, 1, str(named))
-
-    def test_cannotListenInBackground(self) -> None:
-        """
-        A daemon's parent waits for word of it, which only C{twistd} can give.
-        """
-        line = self.occupy()
-        service, pidfile = self.twistd(nodaemon=False)
-        error = self.assertRaises(CannotListenError, service.privilegedStartService)
-        self.assertEqual(str(error), line)
-        self.assertEqual(self.lines, [line])
-        self.assertTrue(pidfile.exists(), "twistd removes it itself")
-
-    def test_cannotListenUnderTwist(self) -> None:
-        """
-        C{twist} knows no privileges and does not log yet.
-        """
-        line = self.occupy()
-        service: Any = makeService(parse())
-        error = self.assertRaises(SystemExit, service.startService)
-        self.assertEqual(error.code, f"twist socks6: {line}")
-
-    def test_noSuchPort(self) -> None:
-        """
-        Neither is a port number that the system does not know a traceback.
-        """
-
-        def listenTCP(port: int, factory: object, backlog: int, interface: str) -> None:
-            raise OverflowError("bind(): port must be 0-65535.")
-
-        self.patch(self.network, "listenTCP", listenTCP)
-        service, _ = self.twistd("--port", "tcp:65536:interface=127.0.0.1")
-        error = self.assertRaises(SystemExit, service.privilegedStartService)
-        self.assertEqual(error.code, 1)
-        self.assertEqual(self.lines, ["bind(): port must be 0-65535."])
-
-    def test_passwordsOutOfReach(self) -> None:
-        """
-        A password file that cannot be read any more once the process is who it
-        will be, stops the start.
-        """
-        passwords = Path(self.file("passwords", b"ada:s3cret\n")).absolute()
-        service, _ = self.twistd("--auth", f"file:{passwords}")
-        service.privilegedStartService()
-        self.addCleanup(self.stop, service)
-        passwords.unlink()
-        error = self.assertRaises(SystemExit, service.startService)
-        self.assertEqual(error.code, 1)
-        self.assertEqual(
-            self.lines,
-            [f"--auth: the password file {passwords} cannot be read: No such file or directory"],
-        )
-
-    def test_passwordsElsewhere(self) -> None:
-        """
-        A password file is where it was when the command was given, wherever
-        the process goes.
-        """
-        name = self.file("passwords", b"ada:s3cret\n")
-        options = parse("--auth", f"file:{os.path.relpath(name)}")
-        (checker,) = options.checkers
-        self.assertEqual(checker.filename, str(Path(name).absolute()))  # type: ignore[attr-defined]
-
-
-class DescriptorLimitTests(SynchronousTestCase):
-    """
-    How many descriptors the process may have.
-    """
-
-    def setUp(self) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
-        self.hard = limits[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (500, self.hard))
-
-    @property
-    def soft(self) -> int:
-        """
-        The limit that holds.
-        """
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-    def test_raised(self) -> None:
-        """
-        It gets as many as it may have.
-        """
-        raiseDescriptorLimit(object())
-        self.assertEqual(self.soft, self.hard)
-
-    def test_select(self) -> None:
-        """
-        C{select} cannot watch more than it always could.
-        """
-        raiseDescriptorLimit(SelectReactor())
-        self.assertEqual(self.soft, 500)
-
-    def test_refused(self) -> None:
-        """
-        If the system does not let it, the limit stays.
-        """
-
-        def setrlimit(which: int, limits: tuple[int, int]) -> None:
-            raise ValueError("not allowed to raise maximum limit")
-
-        original = resource.setrlimit
-        self.patch(resource, "setrlimit", setrlimit)
-        raiseDescriptorLimit(object())
-        self.assertEqual(self.soft, 500)
-        self.patch(resource, "setrlimit", original)
 
 
 class ImportTests(OptionsTestCase):
@@ -686,12 +361,13 @@ class ImportTests(OptionsTestCase):
         )
         arguments = ["--port", "tcp:1080", "--auth", "memory:ada:s3cret"]
         arguments += ["--tls-port", "1443", "--certificate", str(Path(self.pem).resolve())]
-        finished = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        self.assertEqual((finished.returncode, finished.stderr), (0, ""))
+        for store in ("sqlite:sessions", "redis://127.0.0.1:6379/0"):
+            finished = subprocess.run(
+                [sys.executable, "-c", script, *arguments, "--sessions", store],
+                cwd=CHECKOUT,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            self.assertEqual((finished.returncode, finished.stderr), (0, ""), store)

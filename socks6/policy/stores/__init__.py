@@ -1,0 +1,4 @@
+"""
+Where sessions are kept: one module for each L{ISessionStore
+<socks6.interfaces.ISessionStore>}.
+"""

@@ -1,0 +1,3 @@
+"""
+Sessions in a Redis or Valkey server; needs the extra C{redis}.
+"""

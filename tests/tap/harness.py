@@ -1,0 +1,125 @@
+"""
+Command lines of C{twistd socks6}, and what comes of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import twisted.internet
+from twisted.application.service import IService
+from twisted.internet import protocol
+from zope.interface.verify import verifyObject
+
+from socks6.server.service import ProxyService
+from socks6.tap import Options, makeService
+from tests.integration.certificates import Authority
+from tests.server.harness import MemoryTestCase
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def parse(*arguments: str) -> Options:
+    """
+    Read a command line.
+    """
+    options = Options()
+    options.parseOptions(arguments)
+    return options
+
+
+class OptionsTestCase(MemoryTestCase):
+    """
+    A test with files.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.authority = Authority(self.folder)
+        self.pem = str(self.authority.server().path)
+
+    def file(self, name: str, octets: bytes) -> str:
+        """
+        Write a file.
+        """
+        path = self.folder / name
+        path.write_bytes(octets)
+        return str(path)
+
+    def complaint(self, *arguments: str) -> str:
+        """
+        Read a command line with a mistake.
+
+        @return: What is written, without what begins it each time.
+        """
+        with contextlib.redirect_stderr(io.StringIO()):
+            error = self.assertRaises(SystemExit, parse, *arguments)
+        # Python writes it to standard error and exits with status 1.
+        self.assertIsInstance(error.code, str, repr(arguments))
+        self.assertTrue(error.code.startswith("twistd socks6: "), error.code)
+        self.assertNotIn("\n", error.code)
+        complaint: str = error.code.removeprefix("twistd socks6: ")
+        return complaint
+
+
+class ServiceTestCase(OptionsTestCase):
+    """
+    A test of the service that the options describe, on a network in memory.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        # What "from twisted.internet import reactor" finds, which trial need
+        # not have installed yet.
+        names: dict[str, Any] = vars(twisted.internet)
+        if "reactor" in names:
+            self.addCleanup(names.__setitem__, "reactor", names["reactor"])
+        else:
+            self.addCleanup(names.pop, "reactor")
+        names["reactor"] = self.network
+
+    def start(self, *arguments: str) -> ProxyService:
+        """
+        Start the service of a command line.
+        """
+        service: Any = makeService(parse(*arguments))
+        self.assertTrue(verifyObject(IService, service))
+        service.privilegedStartService()
+        service.startService()
+        self.addCleanup(self.stop, service)
+        _, proxy = service
+        assert isinstance(proxy, ProxyService)
+        return proxy
+
+    def stop(self, service: Any) -> None:
+        """
+        Stop a service.
+        """
+        stopped = service.stopService()
+        self.network.spin()
+        self.successResultOf(stopped)
+
+    def ask(self, factory: protocol.Factory, sent: bytes) -> bytes:
+        """
+        Connect and say something.
+        """
+        client = self.network.accept(factory)
+        client.send(sent)
+        client.end()
+        return client.received
+
+    def twistd(self, *arguments: str, nodaemon: bool = True) -> tuple[Any, Path]:
+        """
+        Make the service of a command line as C{twistd} does.
+
+        @return: The service, and C{twistd}'s pidfile.
+        """
+        pidfile = Path(self.file("twistd.pid", b"1"))
+        options: Any = parse(*arguments)
+        options.parent = {"nodaemon": nodaemon, "pidfile": str(pidfile)}
+        return makeService(options), pidfile
