@@ -18,6 +18,7 @@ from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import react
@@ -27,6 +28,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
+from socks6.client.session import SOCKS6Session
 from socks6.client.web import SOCKS6AgentEndpointFactory
 
 
@@ -41,6 +43,9 @@ def parseArguments(arguments: list[str]) -> Namespace:
     parser.add_argument("--password-file", type=Path, help="has the password in its first line")
     parser.add_argument(
         "--optimistic", action="store_true", help="send the request before the proxy has answered"
+    )
+    parser.add_argument(
+        "--session", action="store_true", help="ask in a session, and end it when all is done"
     )
     parser.add_argument("--ca", type=Path, help="trust the certificates in this PEM file only")
     return parser.parse_args(arguments)
@@ -114,13 +119,37 @@ async def fetch(reactor: Any, options: Namespace) -> None:
     password = None
     if options.password_file is not None:
         password = options.password_file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+    proxy = clientFromString(reactor, options.proxy)
+    if not options.session:
+        await fetchThrough(proxy, reactor, options, username=options.username, password=password)
+        return
+    # Who we are is the session's to say.  The request opens it.
+    session = SOCKS6Session(reactor, proxy, username=options.username, password=password)
+    try:
+        await fetchThrough(session, reactor, options)
+    finally:
+        await session.close()
+
+
+async def fetchThrough(
+    proxy: IStreamClientEndpoint | SOCKS6Session,
+    reactor: Any,
+    options: Namespace,
+    **credentials: Any,
+) -> None:
+    """
+    Copy a page to standard output.
+
+    @param proxy: The way to the proxy, or a session with it.
+    @param credentials: Who we are, if the proxy wants to know each time.
+    @raise Exception: Whatever went wrong.
+    """
     endpoints = SOCKS6AgentEndpointFactory(
         reactor,
-        clientFromString(reactor, options.proxy),
-        username=options.username,
-        password=password,
+        proxy,
         optimistic=options.optimistic,
         contextFactory=None if options.ca is None else trusting(options.ca),
+        **credentials,
     )
     agent = Agent.usingEndpointFactory(reactor, endpoints)
     headers = Headers({"User-Agent": ["socks6 example"]})

@@ -28,12 +28,23 @@ _TCP_CLOSE = 7
 _TCP_BYTES_ACKED = 120
 
 
+class TransportWrapper:
+    """
+    A transport that stands on another one and is no protocol.
+
+    @ivar transport: The other one.
+    """
+
+    transport: Any
+
+
 def _layers(transport: ITransport) -> Iterator[ITransport]:
     """
-    Walk from a transport through its wrappers (TLS, PROXY protocol) down to the
-    one under them all.
+    Walk from a transport through its wrappers (TLS, PROXY protocol, a tunnel) down
+    to the one under them all.
     """
-    while isinstance(transport, ProtocolWrapper) and transport.transport is not None:
+    wrappers = ProtocolWrapper | TransportWrapper
+    while isinstance(transport, wrappers) and transport.transport is not None:
         yield transport
         transport = transport.transport
     yield transport

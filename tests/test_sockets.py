@@ -21,6 +21,7 @@ from zope.interface import directlyProvides, implementer
 from socks6.server.tls import serverContext
 from socks6.sockets import (
     Delivery,
+    TransportWrapper,
     canHalfClose,
     deliverRest,
     delivery,
@@ -113,6 +114,25 @@ class TransportTests(MemoryTestCase):
             else:
                 factory = WrappingFactory(factory)
         return self.network.accept(factory), protocol, protocol.transport
+
+    def test_wrapper(self) -> None:
+        """
+        A wrapper that is no protocol, such as a client's tunnel, is seen through;
+        one that wraps nothing at the moment has nothing under it.
+        """
+        for wrappers, encrypted in (("", False), ("W", False), ("T", True)):
+            _, _, transport = self.connect(wrappers)
+            wrapper: Any = TransportWrapper()
+            wrapper.transport = TransportWrapper()
+            wrapper.transport.transport = transport
+            self.assertIsNotNone(socketOf(wrapper))
+            self.assertIs(socketOf(wrapper), socketOf(transport))
+            self.assertEqual(isEncrypted(wrapper), encrypted, wrappers)
+            self.assertEqual(canHalfClose(wrapper), not encrypted, wrappers)
+            wrapper.transport.transport = None
+            self.assertIsNone(socketOf(wrapper))
+            self.assertFalse(isEncrypted(wrapper))
+            self.assertFalse(canHalfClose(wrapper))
 
     def test_socketOf(self) -> None:
         """

@@ -7,6 +7,21 @@ spared its imports.
 """
 
 from socks6.client.endpoints import SOCKS6ClientEndpoint
-from socks6.client.errors import AuthenticationRefused, ProxyFault, RequestRefused
+from socks6.client.errors import (
+    AuthenticationRefused,
+    ProxyFault,
+    RequestRefused,
+    SessionClosed,
+    TokenRefused,
+)
+from socks6.client.session import SOCKS6Session
 
-__all__ = ["AuthenticationRefused", "ProxyFault", "RequestRefused", "SOCKS6ClientEndpoint"]
+__all__ = [
+    "AuthenticationRefused",
+    "ProxyFault",
+    "RequestRefused",
+    "SOCKS6ClientEndpoint",
+    "SOCKS6Session",
+    "SessionClosed",
+    "TokenRefused",
+]

@@ -1,23 +1,27 @@
 """
-One try to connect through the proxy.
+One call of an endpoint: from C{connect} to a tunnel.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.error import NoProtocol
-from twisted.internet.interfaces import (
-    IAddress,
-    IProtocol,
-    IProtocolFactory,
-    IStreamClientEndpoint,
-)
+from twisted.internet.error import ConnectionAborted, NoProtocol
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from socks6.client.access import Access, Passage, Remedy
 from socks6.client.destination import shownAddress
+from socks6.client.line import Line
 from socks6.client.negotiation import Negotiation, Terms
 from socks6.client.tunnel import Tunnel
+
+#: How often a request is made again because of its token.  Each fresh window is the
+#: end of the tokens that are on their way, and a burst of requests may need several
+#: until there is one that is large enough.
+TOKEN_TRIES = 20
 
 
 @implementer(IProtocolFactory)
@@ -25,28 +29,68 @@ class ConnectionAttempt:
     """
     All that belongs to one call of C{connect}; the factory that the proxy's
     endpoint gets.
+
+    It takes one connection to the proxy or, where a remedy makes another try worth
+    while, one more each time.
     """
 
-    def __init__(self, terms: Terms, factory: IProtocolFactory) -> None:
+    def __init__(self, access: Access, terms: Terms, factory: IProtocolFactory) -> None:
         """
+        @param access: The way to the proxy.
         @param factory: The user's.
         """
+        self._access = access
         self._terms = terms
         self._factory = factory
         self._result: Deferred[IProtocol] = Deferred(self._cancel)
-        self._connecting: Deferred[IProtocol]
+        #: What is waited for as long as there is no negotiation.
+        self._entering: Deferred[Passage] | None = None
+        self._connecting: Deferred[IProtocol] | None = None
+        self._passage = Passage()
         self._negotiation: Negotiation | None = None
+        self._tunnel: Tunnel | None = None
+        self._tried: Counter[Remedy] = Counter()
+        #: Whether the user's protocol is connected.
+        self._connected = False
+        #: Whether no more connections to the proxy are wanted.
+        self._over = False
+        #: Connections that use the user's factory, and whether it knows.
+        self._uses = 0
+        self._isStarted = False
 
-    def start(self, proxyEndpoint: IStreamClientEndpoint) -> Deferred[IProtocol]:
+    def start(self) -> Deferred[IProtocol]:
         """
-        Connect to the proxy.
+        Connect to the proxy, as soon as the request may go out.
 
         @return: See L{SOCKS6ClientEndpoint.connect
             <socks6.client.endpoints.SOCKS6ClientEndpoint.connect>}.
         """
-        self._connecting = maybeDeferred(proxyEndpoint.connect, self)
-        self._connecting.addErrback(self._notConnected)
+        self._enter()
         return self._result
+
+    def _enter(self) -> None:
+        """
+        Wait until the request may go out, and let it.
+        """
+        self._entering = self._access.enter()
+        self._entering.addCallbacks(self._entered, self._notEntered)
+
+    def _entered(self, passage: Passage) -> None:
+        """
+        Connect to the proxy.
+        """
+        self._entering = None
+        self._passage = passage
+        connecting = maybeDeferred(self._access.proxyEndpoint.connect, self)
+        self._connecting = connecting
+        connecting.addErrback(self._notConnected)
+
+    def _notEntered(self, failure: Failure) -> None:
+        """
+        Learn that the request may never go out.
+        """
+        if not self._over:
+            self.failed(failure)
 
     # The factory of the connection to the proxy.
 
@@ -54,15 +98,28 @@ class ConnectionAttempt:
         """
         Pass on that the factory is in use.
         """
-        self._factory.doStart()
+        self._uses += 1
+        if not self._isStarted:
+            self._isStarted = True
+            self._factory.doStart()
 
     def doStop(self) -> None:
         """
-        Pass on that it no longer is.
+        Pass on that it no longer is, unless another connection is to come.
         """
-        self._factory.doStop()
+        self._uses -= 1
+        self._stopFactory()
 
-    def buildProtocol(self, addr: IAddress | None) -> Tunnel:
+    def _stopFactory(self) -> None:
+        """
+        Tell the user's factory if it is no longer in use.
+        """
+        replacing = self._tried and not self._over
+        if self._isStarted and not self._uses and not replacing:
+            self._isStarted = False
+            self._factory.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Line:
         """
         Have the user's protocol built, and what stands before it.
 
@@ -73,14 +130,27 @@ class ConnectionAttempt:
         @raise NoProtocol: The user's factory does not want the connection.
         @raise CancelledError: Neither do we, any more.
         """
-        if self._result.called:
+        tunnel = self._tunnel
+        if tunnel is None and not self._over:
+            tunnel = self._buildTunnel()
+        # The user's factory may have cancelled.
+        if tunnel is None or self._over:
             raise CancelledError
-        destination = shownAddress(self._terms.request.address)
+        negotiation = Negotiation(self._terms, self, self._passage, tunnel, self._connected)
+        return Line(tunnel, negotiation)
+
+    def _buildTunnel(self) -> Tunnel:
+        """
+        Have the user's protocol built, with its transport.
+
+        @raise NoProtocol: The user's factory does not want the connection.
+        """
+        destination = shownAddress(self._terms.address)
         user = self._factory.buildProtocol(destination)
         if user is None:
             raise NoProtocol
-        negotiation = Negotiation(self._terms, self, user)
-        return Tunnel(self._terms.clock, user, destination, negotiation)
+        self._tunnel = Tunnel(self._terms.clock, user, destination, self._aborted)
+        return self._tunnel
 
     # How it goes.
 
@@ -90,40 +160,90 @@ class ConnectionAttempt:
         """
         self._negotiation = negotiation
 
-    def succeeded(self, protocol: IProtocol) -> None:
+    def connected(self, protocol: IProtocol) -> None:
         """
         Tell that the user's protocol is connected.
         """
-        self._negotiation = None
+        self._connected = True
         if not self._result.called:
             self._result.callback(protocol)
 
+    def succeeded(self) -> None:
+        """
+        Take note that the proxy has replied.
+        """
+        self._over = True
+        self._negotiation = None
+
+    def mayTry(self, remedy: Remedy) -> bool:
+        """
+        Tell whether another try is worth while: each remedy is tried once, but that
+        for tokens.
+        """
+        limit = TOKEN_TRIES if remedy is Remedy.NEW_TOKEN else 1
+        return not self._over and self._tried[remedy] < limit
+
+    def tryAgain(self, remedy: Remedy) -> None:
+        """
+        Make the request once more, on another connection.
+        """
+        self._tried[remedy] += 1
+        self._negotiation = None
+        self._enter()
+
     def failed(self, failure: Failure) -> None:
         """
-        Tell that it will not be, if nothing has been told before.
+        Tell that there is no tunnel: whoever waits for the user's protocol, or that
+        itself if it is connected and has no connection to the proxy which could
+        tell it.
         """
+        waited = self._negotiation is None
+        self._over = True
         self._negotiation = None
+        self._stopFactory()
         if not self._result.called:
             self._result.errback(failure)
+        elif waited and self._connected:
+            assert self._tunnel is not None
+            self._tunnel.loseUser(failure)
 
     def _notConnected(self, failure: Failure) -> None:
         """
         Learn that the proxy's endpoint has failed.
         """
-        if self._negotiation is None:
-            self.failed(failure)
-        else:
+        if self._negotiation is not None:
             # It did so although it had connected us.
             self._negotiation.abort(failure)
+        elif not self._over:
+            self._passage.abandoned()
+            self.failed(failure)
 
     def _cancel(self, result: Deferred[IProtocol]) -> None:
         """
         Stop whatever is under way.
         """
-        failure = Failure(CancelledError())
+        self._stop(Failure(CancelledError()))
+
+    def _aborted(self) -> None:
+        """
+        The user's protocol has aborted while there is no connection to the proxy.
+
+        It does not expect to be called back before that returns.
+        """
+        self._terms.clock.callLater(0, self._stop, Failure(ConnectionAborted()))
+
+    def _stop(self, failure: Failure) -> None:
+        """
+        Stop whatever is under way.
+        """
         if self._negotiation is not None:
             self._negotiation.abort(failure)
-        else:
-            # Now, before the proxy's endpoint fails in its own words.
+        elif not self._over:
+            entering, connecting = self._entering, self._connecting
+            # Now, before others fail in their own words.
+            self._passage.abandoned()
             self.failed(failure)
-            self._connecting.cancel()
+            if entering is not None:
+                entering.cancel()
+            elif connecting is not None:
+                connecting.cancel()

@@ -4,8 +4,6 @@ Endpoints that lead through a proxy.
 
 from __future__ import annotations
 
-import math
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IProtocol,
@@ -15,38 +13,14 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from socks6.client.access import Access, authenticationData
 from socks6.client.attempt import ConnectionAttempt
 from socks6.client.destination import destinationAddress
-from socks6.client.negotiation import Terms
-from socks6.text import octets
+from socks6.client.negotiation import DEFAULT_TIMEOUT, Terms
+from socks6.client.session import SOCKS6Session
 from socks6.values.codes import Command
-from socks6.values.messages import Request
-from socks6.values.options import OptionList, UsernamePassword
 from socks6.wire import DEFAULT_CODEC
 from socks6.wire.codec import Codec
-
-#: Seconds that the proxy may take from the moment it is connected.
-DEFAULT_TIMEOUT = 60.0
-
-
-def authenticationData(
-    username: str | bytes | None, password: str | bytes | None
-) -> tuple[UsernamePassword, ...]:
-    """
-    Make the options that tell the proxy who we are.
-
-    They are Authentication Data; without a list of methods beside it the proxy
-    answers at once, and data may follow the request.
-
-    @return: None, or one.
-    @raise ValueError: One of the arguments is missing, empty or too long.
-    @see: draft 06, "Authentication Data options"; "False Starts".
-    """
-    if username is None and password is None:
-        return ()
-    if username is None or password is None:
-        raise ValueError("username and password go together")
-    return (UsernamePassword(octets(username), octets(password)),)
 
 
 @implementer(IStreamClientEndpoint)
@@ -58,7 +32,7 @@ class SOCKS6ClientEndpoint:
     def __init__(
         self,
         reactor: IReactorTime,
-        proxyEndpoint: IStreamClientEndpoint,
+        proxy: IStreamClientEndpoint | SOCKS6Session,
         host: str | bytes,
         port: int,
         *,
@@ -70,12 +44,13 @@ class SOCKS6ClientEndpoint:
     ) -> None:
         """
         @param reactor: Measures how long the proxy takes.
-        @param proxyEndpoint: The way to the proxy: TCP, TLS, a unix socket or
-            anything else.
+        @param proxy: The way to the proxy: TCP, TLS, a unix socket or anything else;
+            or a session with it, which may be shared.
         @param host: The destination: a name, which the proxy resolves, or an IP
             address.
         @param port: The destination's port, 1 to 65535.
-        @param username: Who we are, 1 to 255 octets; text is written in UTF-8.
+        @param username: Who we are, 1 to 255 octets; text is written in UTF-8.  In a
+            session, who we are is the session's to say.
         @param password: What proves it; with C{username} only.
         @param optimistic: Whether to connect the protocol as soon as the request
             has been written, without waiting for the proxy's replies.
@@ -84,27 +59,22 @@ class SOCKS6ClientEndpoint:
         @param codec: The draft to speak.
         @raise ValueError: One of the arguments cannot be.
         """
-        if not 0 < timeout < math.inf:
-            raise ValueError(f"timeout not above 0 s: {timeout}")
-        self._proxyEndpoint = proxyEndpoint
-        self._terms = Terms(
-            reactor,
-            Request(
-                Command.CONNECT,
-                destinationAddress(host, port),
-                OptionList(authenticationData(username, password)),
-            ),
-            optimistic,
-            timeout,
-            codec,
-        )
+        credentials = authenticationData(username, password)
+        if isinstance(proxy, SOCKS6Session):
+            if credentials:
+                raise ValueError("in a session, who we are is the session's to say")
+            self._access: Access = proxy
+        else:
+            self._access = Access(proxy, credentials)
+        where = destinationAddress(host, port)
+        self._terms = Terms(reactor, Command.CONNECT, where, optimistic, timeout, codec)
 
     def __repr__(self) -> str:
         """
         Tell the way, and no credentials.
         """
         name = type(self).__name__
-        return f"<{name} {self._terms.request.address} through {self._proxyEndpoint!r}>"
+        return f"<{name} {self._terms.address} through {self._access.proxyEndpoint!r}>"
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -118,6 +88,7 @@ class SOCKS6ClientEndpoint:
             <socks6.client.errors.RequestRefused>} or L{ProxyFault
             <socks6.client.errors.ProxyFault>}, depending on whose fault it is;
             with L{TimeoutError <twisted.internet.error.TimeoutError>}; with
+            L{SessionClosed <socks6.client.errors.SessionClosed>}; with
             L{NoProtocol <twisted.internet.error.NoProtocol>} if the factory builds
             none; with L{ConnectError <twisted.internet.error.ConnectError>} if TLS
             with the proxy fails.  If optimistic, what goes wrong after it has fired
@@ -125,4 +96,4 @@ class SOCKS6ClientEndpoint:
             the connection to the proxy at once, whatever the phase, and fails with
             L{CancelledError <twisted.internet.defer.CancelledError>}.
         """
-        return ConnectionAttempt(self._terms, protocolFactory).start(self._proxyEndpoint)
+        return ConnectionAttempt(self._access, self._terms, protocolFactory).start()

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from twisted.internet.error import ConnectError
 
 from socks6.text import words
-from socks6.values.codes import ReplyCode
+from socks6.values.codes import ReplyCode, TokenOutcome
 from socks6.wire.errors import (
     MalformedMessage,
     NotSOCKS6,
@@ -58,6 +58,34 @@ class AuthenticationRefused(RequestRefused):
         """
         super().__init__(None, "invalid session" if sessionInvalid else "authentication failed")
         self.sessionInvalid = sessionInvalid
+
+
+class TokenRefused(RequestRefused):
+    """
+    The proxy does nothing for the request because of the token that it spends.
+
+    @ivar outcome: What became of the token; after
+        L{DUPLICATE<socks6.values.codes.TokenOutcome.DUPLICATE>} it may be that the
+        proxy has acted on the request before, and its answer got lost.
+    """
+
+    def __init__(self, outcome: TokenOutcome) -> None:
+        """
+        @param outcome: What became of the token.
+        """
+        super().__init__(ReplyCode.GENERAL_FAILURE, f"token not eligible: {words(outcome)}")
+        self.outcome = outcome
+
+
+class SessionClosed(ConnectError, SOCKS6Error):
+    """
+    The session in which the request was to be made has been closed.
+    """
+
+    MESSAGE = "not through the proxy"
+
+    def __init__(self) -> None:
+        super().__init__(string="the session is closed")  # type: ignore[no-untyped-call]
 
 
 class ProxyFault(PeerError, ConnectError):

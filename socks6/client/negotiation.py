@@ -4,6 +4,7 @@ From a connection to the proxy to a tunnel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,34 +15,45 @@ from twisted.internet.error import (
     ConnectionClosed,
     TimeoutError,
 )
-from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
+from socks6.client.access import Passage, Remedy
 from socks6.client.destination import shownAddress
-from socks6.client.errors import AuthenticationRefused, proxyFault, requestRefused
+from socks6.client.errors import (
+    AuthenticationRefused,
+    TokenRefused,
+    proxyFault,
+    requestRefused,
+)
 from socks6.client.receivers import NOBODY, Closing, Doomed, Receiver
 from socks6.machine import events
 from socks6.machine.client import ClientConnection
-from socks6.values.codes import ReplyCode
+from socks6.values.address import Address
+from socks6.values.codes import Command, ReplyCode, TokenOutcome
 from socks6.values.messages import OperationReply, Request
-from socks6.values.options import SessionInvalid
+from socks6.values.options import OptionList, SessionInvalid, TokenExpenditureReply
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
 
 if TYPE_CHECKING:
     from socks6.client.attempt import ConnectionAttempt
+    from socks6.client.line import Line
     from socks6.client.tunnel import Tunnel
+
+#: Seconds that the proxy may take from the moment it is connected.
+DEFAULT_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """
-    How to negotiate.
+    What to negotiate, and how.
 
     @ivar clock: Measures how long the proxy takes.
-    @ivar request: What to ask for.  It lists no authentication methods, so that
-        there is no exchange of credentials, and data may follow it at once.
+    @ivar command: What to ask for.
+    @ivar address: Where to.
     @ivar optimistic: Whether the user's protocol is connected as soon as the
         request has been written.
     @ivar timeout: Seconds that the proxy may take.
@@ -49,30 +61,61 @@ class Terms:
     """
 
     clock: IReactorTime
-    request: Request
+    command: Command
+    address: Address
     optimistic: bool
     timeout: float
     codec: Codec
+
+    def __post_init__(self) -> None:
+        """
+        Check the values.
+
+        @raise ValueError: C{timeout} is no number of seconds above 0.
+        """
+        if not 0 < self.timeout < math.inf:
+            raise ValueError(f"timeout not above 0 s: {self.timeout}")
+
+    def request(self, passage: Passage) -> Request:
+        """
+        Make the request.
+
+        It lists no authentication methods, so that there is no exchange of
+        credentials, and data may follow it at once.
+        """
+        return Request(self.command, self.address, passage.options)
 
 
 class Negotiation(Receiver):
     """
     Receives from the proxy until its replies are complete.
 
-    @ivar transport: The tunnel.
+    @ivar transport: The connection to the proxy.
     """
 
-    transport: Tunnel
+    transport: Line
 
-    def __init__(self, terms: Terms, attempt: ConnectionAttempt, user: IProtocol) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        attempt: ConnectionAttempt,
+        passage: Passage,
+        tunnel: Tunnel,
+        connected: bool,
+    ) -> None:
         """
         @param attempt: What is told how it went.
-        @param user: The protocol to connect.
+        @param passage: What is told what the proxy says of who we are.
+        @param tunnel: The transport of the user's protocol.
+        @param connected: Whether that has its transport already, as this connection
+            stands in for another one.
         """
         self._terms = terms
         self._attempt = attempt
-        self._user = user
-        self._connected = False
+        self._passage = passage
+        self._tunnel = tunnel
+        self._connected = connected
+        self._over = False
         self._machine = ClientConnection(terms.codec)
 
     # What happens to the connection.
@@ -81,11 +124,16 @@ class Negotiation(Receiver):
         """
         Ask for what is wanted.
         """
-        terms = self._terms
+        terms, tunnel = self._terms, self._tunnel
         self._attempt.negotiating(self)
         self._deadline = terms.clock.callLater(terms.timeout, self._tooLate)
-        self.transport.write(self._machine.open(terms.request))
-        if terms.optimistic:
+        request = self._machine.open(terms.request(self._passage))
+        self.transport.transport.write(request + tunnel.early.octets)
+        if self._connected:
+            tunnel.catchUp()
+        elif terms.optimistic:
+            if self._passage.mayNeedRemedy:
+                tunnel.early.keep()
             # Now, so that what it writes leaves together with the request.
             self._connectUser()
 
@@ -95,6 +143,8 @@ class Negotiation(Receiver):
         """
         for event in self._understood(data):
             self._act(event)
+            if self._over:
+                return
 
     def readConnectionLost(self) -> None:
         """
@@ -108,9 +158,10 @@ class Negotiation(Receiver):
         """
         failure = self._explained(reason)
         self._deadline.cancel()
+        self._passage.abandoned()
         self._attempt.failed(failure)
         if self._connected:
-            self.transport.loseUser(failure)
+            self._tunnel.loseUser(failure)
 
     def _explained(self, reason: Failure) -> Failure:
         """
@@ -149,15 +200,36 @@ class Negotiation(Receiver):
     def _act(self, event: events.ClientEvent) -> None:
         """
         Do what an event of the machine asks for.
+
+        When the passage is told, others may go on, and one of them may give us up.
         """
         if isinstance(event, events.AuthenticationRefused):
-            invalid = event.reply.options.first(SessionInvalid) is not None
-            self._fail(Failure(AuthenticationRefused(invalid)))
-        elif isinstance(event, events.OperationReplied):
+            options = event.reply.options
+            invalid = options.first(SessionInvalid) is not None
+            self._failUnless(self._passage.refused(options), AuthenticationRefused(invalid))
+        elif isinstance(event, events.Authenticated):
+            self._authenticated(event.reply.options)
+        else:
+            # Credentials are never demanded: no methods were offered.
+            assert isinstance(event, events.OperationReplied)
+            self._passage.replied(event.reply.options)
+            if self._over:
+                return
             if event.reply.code == ReplyCode.SUCCESS:
                 self._succeed(event.reply)
             else:
                 self._fail(Failure(requestRefused(event.reply.code)))
+
+    def _authenticated(self, options: OptionList) -> None:
+        """
+        Go on, unless the proxy does nothing for us because of our token.
+        """
+        remedy = self._passage.authenticated(options)
+        reply = options.first(TokenExpenditureReply)
+        if reply is not None and reply.outcome is not TokenOutcome.SUCCESS:
+            self._failUnless(remedy, TokenRefused(reply.outcome))
+        else:
+            self._tunnel.early.forget()
 
     # How it ends.
 
@@ -166,23 +238,25 @@ class Negotiation(Receiver):
         Give the user's protocol its transport, and its connector the protocol.
         """
         self._connected = True
+        user = self._tunnel.user
         try:
-            self._user.makeConnection(self.transport)
+            user.makeConnection(self._tunnel)
         except BaseException:
             # The reactor will log it and close the connection.
             self._attempt.failed(Failure())
             raise
-        self._attempt.succeeded(self._user)
+        self._attempt.connected(user)
 
     def _succeed(self, reply: OperationReply) -> None:
         """
         Step aside.
         """
         self._deadline.cancel()
-        self.transport.open(shownAddress(reply.address))
+        self._tunnel.open(shownAddress(reply.address))
         if not self._connected:
             self._connectUser()
-        self.transport.deliver(self._machine.takeData())
+        self._attempt.succeeded()
+        self._tunnel.deliver(self._machine.takeData())
 
     def _tooLate(self) -> None:
         """
@@ -198,24 +272,56 @@ class Negotiation(Receiver):
         """
         self._fail(failure, atOnce=True)
 
+    def _failUnless(self, remedy: Remedy | None, error: ConnectError) -> None:
+        """
+        Fail, unless the request can be made again and may succeed then.
+
+        @param remedy: Why it may.
+        """
+        if self._over:
+            return
+        canRepeat = self._tunnel.early.isKept or not self._connected
+        if remedy is None or not canRepeat or not self._attempt.mayTry(remedy):
+            self._fail(Failure(error))
+            return
+        self._end()
+        self._tunnel.detach()
+        self._leave()
+        self._attempt.tryAgain(remedy)
+
     def _fail(self, failure: Failure, atOnce: bool = False) -> None:
         """
         Close the connection, and tell who waits for it.
 
         @param atOnce: Whether the proxy deserves no good manners.
         """
-        if self._deadline.active():
-            self._deadline.cancel()
-        tunnel = self.transport
+        self._end()
+        line = self.transport
         # Who receives is settled first: transports may call back at once.
         if self._connected:
-            tunnel.wrappedProtocol = Doomed(tunnel, failure)
+            line.receiver = Doomed(self._tunnel, failure)
             # What the user's protocol has written would go nowhere.
-            tunnel.abortConnection()
+            self._tunnel.abortConnection()
         elif atOnce:
-            tunnel.wrappedProtocol = NOBODY
-            tunnel.abortConnection()
+            line.receiver = NOBODY
+            line.abort()
         else:
-            tunnel.wrappedProtocol = Closing(self._terms.clock, tunnel)
-            tunnel.transport.loseConnection()
+            self._leave()
         self._attempt.failed(failure)
+
+    def _leave(self) -> None:
+        """
+        Close the connection in good manners.
+        """
+        line = self.transport
+        line.receiver = Closing(self._terms.clock, line)
+        line.transport.loseConnection()
+
+    def _end(self) -> None:
+        """
+        Wait for nothing more.
+        """
+        self._over = True
+        if self._deadline.active():
+            self._deadline.cancel()
+        self._passage.abandoned()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
     IReactorTime,
@@ -16,7 +17,9 @@ from twisted.internet.interfaces import (
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from socks6.client.endpoints import DEFAULT_TIMEOUT, SOCKS6ClientEndpoint
+from socks6.client.endpoints import SOCKS6ClientEndpoint
+from socks6.client.negotiation import DEFAULT_TIMEOUT
+from socks6.client.session import SOCKS6Session
 
 _ANSWERS = {"yes": True, "no": False}
 
@@ -59,14 +62,52 @@ def _hostAndPort(where: Sequence[str], host: str | None, port: str | None) -> tu
     return host, port
 
 
+#: Seconds that the end of a reactor waits for the end of a session.
+SHUTDOWN_TIMEOUT = 5.0
+
+#: The sessions of endpoint strings, by all that tells them apart.
+_sessions: dict[tuple[object, ...], SOCKS6Session] = {}
+
+
+def _sessionCalled(
+    name: str, reactor: Any, proxy: str, username: str | None, password: str | None
+) -> SOCKS6Session:
+    """
+    Give the session of a name with a proxy, the same one each time.
+
+    It lasts as long as the reactor runs, and is ended at the proxy then.
+
+    @param proxy: The way to the proxy, an endpoint string.
+    @raise ValueError: One of the arguments cannot be.
+    """
+    key = reactor, name, proxy, username, password
+    session = _sessions.get(key)
+    if session is None:
+        endpoint = clientFromString(reactor, proxy)
+        session = SOCKS6Session(reactor, endpoint, username=username, password=password)
+        reactor.addSystemEventTrigger("before", "shutdown", _closeInTime, session, reactor)
+        _sessions[key] = session
+    return session
+
+
+def _closeInTime(session: SOCKS6Session, reactor: IReactorTime) -> Deferred[None]:
+    """
+    End a session at the proxy, if that does not take too long.
+
+    @return: Fires when it has been tried; never fails.
+    """
+    return session.close().addTimeout(SHUTDOWN_TIMEOUT, reactor, lambda result, seconds: None)
+
+
 def endpointFromArguments(
-    reactor: IReactorTime,
+    reactor: Any,
     *where: str,
     host: str | None = None,
     port: str | None = None,
     proxy: str | None = None,
     username: str | None = None,
     password: str | None = None,
+    session: str = "no",
     optimistic: str = "no",
     timeout: str = str(DEFAULT_TIMEOUT),
     **unknown: str,
@@ -77,6 +118,8 @@ def endpointFromArguments(
 
     @param where: Host and port, if they have no names.
     @param proxy: The way to the proxy, an endpoint string.
+    @param session: C{no}, C{yes} or a name.  Endpoints with the same name, proxy, user
+        name and password are in the same session.
     @param optimistic: C{yes} or C{no}.
     @raise TypeError: An argument is missing, unknown or given twice.
     @raise ValueError: An argument's value cannot be.
@@ -90,9 +133,17 @@ def endpointFromArguments(
         raise TypeError("missing 'proxy'")
     if optimistic not in _ANSWERS:
         raise ValueError(f"optimistic is neither yes nor no; {_ESCAPE}")
+    if not session:
+        raise ValueError(f"session is neither yes nor no nor a name; {_ESCAPE}")
+    way: IStreamClientEndpoint | SOCKS6Session
+    if session == "no":
+        way = clientFromString(reactor, proxy)
+    else:
+        way = _sessionCalled(session, reactor, proxy, username, password)
+        username = password = None
     return SOCKS6ClientEndpoint(
         reactor,
-        clientFromString(reactor, proxy),
+        way,
         host,
         _number("port", port, int),
         username=username,

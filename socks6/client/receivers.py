@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
+    from socks6.client.line import Line
     from socks6.client.tunnel import Tunnel
 
 #: Seconds that the proxy may take to close a connection that we have closed.
@@ -45,11 +46,11 @@ class Closing(Receiver):
     when the proxy does not close.
     """
 
-    def __init__(self, clock: IReactorTime, tunnel: Tunnel) -> None:
+    def __init__(self, clock: IReactorTime, line: Line) -> None:
         """
         @param clock: Measures how long the proxy takes.
         """
-        self._timer = clock.callLater(CLOSE_TIMEOUT, tunnel.abortConnection)
+        self._timer = clock.callLater(CLOSE_TIMEOUT, line.abort)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
@@ -134,7 +135,7 @@ class Held(Receiver):
         Nothing is lost because the end came while the user did not read.
         """
         self._handOver()
-        self._tunnel.readConnectionLost()
+        self._tunnel.inputEnded()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """

@@ -1,19 +1,18 @@
 """
-A connection to the proxy, as the transport of the user's protocol.
+The transport of the user's protocol: a way to its destination, over whatever
+connection to the proxy leads there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
-    IHalfCloseableProtocol,
-    ILoggingContext,
     INegotiated,
     IOpenSSLClientConnectionCreator,
-    IProducer,
     IProtocol,
     IPushProducer,
     IReactorTime,
@@ -21,14 +20,15 @@ from twisted.internet.interfaces import (
     ITLSTransport,
     ITransport,
 )
-from twisted.internet.protocol import Factory, Protocol
-from twisted.protocols.policies import ProtocolWrapper
+from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from socks6.client.receivers import NOBODY, Held, Receiver
-from socks6.sockets import canHalfClose, isEncrypted
+from socks6.client.early import EarlyData
+from socks6.client.line import Line, abort
+from socks6.client.receivers import NOBODY, Held
+from socks6.sockets import TransportWrapper, canHalfClose, isEncrypted
 from socks6.wire.errors import UsageError
 
 #: What a transport tells of TLS, and what it does only with a unix socket: all
@@ -36,99 +36,138 @@ from socks6.wire.errors import UsageError
 _ABOUT_TLS = frozenset({"getHandle", "getPeerCertificate", "negotiatedProtocol"})
 _ABOUT_UNIX = frozenset({"sendFileDescriptor"})
 
+#: What users set on a connection, and so has to be set on one that replaces it.
+_SETTINGS = ("TcpNoDelay", "TcpKeepAlive")
+
 
 @implementer(ITransport, IConsumer, IPushProducer)
-class Tunnel(ProtocolWrapper):
+class Tunnel(TransportWrapper):
     """
-    Stands between the connection to the proxy and the user's protocol: a protocol
-    to the one, a transport to the other.
+    Stands between the user's protocol and the connection to the proxy.
 
-    What comes goes to C{wrappedProtocol}, which is whoever negotiates at first.
-    Once L{open} has been called it is the user's protocol.
+    That connection may have to be replaced as long as the proxy has not let us in,
+    without the user's protocol taking notice: L{detach}, and then L{attach} with
+    another one.
 
+    @ivar early: What the user's protocol has written so far, if it is kept.
     @ivar user: The user's protocol, or the TLS that it has started.
     @ivar paused: Whether the user's protocol does not want to read.
     @ivar disconnecting: Whether it has closed the connection.
+    @ivar connected: Whether there is a connection.
+    @ivar whenAborted: Is called if the user's protocol aborts while there is no
+        connection to the proxy, as it is being replaced.
     """
 
-    transport: Any
-    #: Any: it can be half-closed, or nobody calls what it does not have.
-    wrappedProtocol: Any
+    # Any: it can be half-closed, or nobody calls what it does not have.
     user: Any
+    connected = False
+    disconnecting = False
+    paused = False
 
     def __init__(
         self,
         clock: IReactorTime,
         user: IProtocol,
         destination: IAddress,
-        negotiation: Receiver,
+        whenAborted: Callable[[], object],
     ) -> None:
         """
         @param destination: Where the tunnel is to lead.
-        @param negotiation: What gets this as its transport, and all that comes,
-            until it calls L{open}.
         """
+        self.transport = None
+        self.early = EarlyData()
         self.user = user
-        self.wrappedProtocol = negotiation
-        self.paused = False
+        self.whenAborted = whenAborted
         self._clock = clock
         self._destination = destination
         self._bound: IAddress | None = None
+        self._own: IAddress | None = None
         self._held: Held | None = None
-        self._producer: tuple[IProducer, bool] | None = None
+        self._producer: tuple[Any, bool] | None = None
+        self._line: Line | None = None
         self._proxy: Any = None
         self._hidden = _ABOUT_UNIX
-        # Endpoints look now, and forward only what they find.  A user's protocol
-        # that listens for handshakes means those with the destination.
-        if IHalfCloseableProtocol.providedBy(user):
-            alsoProvides(self, IHalfCloseableProtocol)
+        self._settings: dict[str, object] = {}
+        #: Whether the user's protocol has ended its direction, and has been told
+        #: that this was done.
+        self._outputEnded = False
+        self._outputLost = False
 
-    # To the connection to the proxy: a protocol.
+    # To the connection to the proxy.
 
-    def logPrefix(self) -> str:
+    def attach(self, line: Line) -> None:
         """
-        Log in the name of the user's protocol.
-        """
-        if ILoggingContext.providedBy(self.user):
-            return str(self.user.logPrefix())
-        return type(self.user).__name__
+        Lead through a connection from now on.
 
-    def makeConnection(self, transport: ITransport) -> None:
+        @see: L{catchUp}
         """
-        Begin to negotiate.
-        """
+        transport = line.transport
         if ITCPTransport.providedBy(transport):
             alsoProvides(self, ITLSTransport)
         if isEncrypted(transport):
             self._hidden = _ABOUT_UNIX | _ABOUT_TLS
-        self._proxy = transport
-        Protocol.makeConnection(self, transport)
-        self.wrappedProtocol.makeConnection(self)
+        self.transport = self._proxy = transport
+        for name, value in self._settings.items():
+            getattr(transport, f"set{name}")(value)
+        self._own = None
+        self._line = line
+        self.connected = True
 
-    def readConnectionLost(self) -> None:
+    def detach(self) -> None:
         """
-        Pass on that no more will come.
+        Lead through no connection until another one is attached.
         """
-        if self.wrappedProtocol is self.transport:
+        self._own = self.transport.getHost()
+        if ITCPTransport.providedBy(self.transport):
+            for name in _SETTINGS:
+                self._settings[name] = getattr(self.transport, f"get{name}")()
+        self._line = None
+        if self._producer is not None:
+            producer, streaming = self._producer
+            # "loseConnection with a paused producer never completes."
+            self.transport.unregisterProducer()
+            if streaming:
+                producer.pauseProducing()
+
+    def catchUp(self) -> None:
+        """
+        Go on with the user's protocol where it has got to while it had no
+        connection, or another one; all its early data has been written.
+        """
+        if self._producer is not None:
+            producer, streaming = self._producer
+            self.transport.registerProducer(producer, streaming)
+            if streaming:
+                producer.resumeProducing()
+        if self._outputEnded:
+            self.loseWriteConnection()
+
+    def inputEnded(self) -> None:
+        """
+        Pass on that no more will come through the connection.
+        """
+        if self.user is self.transport:
             # TLS has no half-closed connections.
-            self._proxy.abortConnection()
+            abort(self._proxy)
         else:
-            self.wrappedProtocol.readConnectionLost()
+            self.user.readConnectionLost()
 
-    def writeConnectionLost(self) -> None:
+    def outputLost(self, line: Line) -> None:
         """
-        Pass on that all has left.
+        All that was written to a connection has left, and that it was all.
         """
-        self.user.writeConnectionLost()
+        # The connection before may have got as far.
+        if line is self._line and not self._outputLost:
+            self._outputLost = True
+            self.user.writeConnectionLost()
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+    def lineLost(self, line: Line) -> None:
         """
-        Pass on that the connection is gone.
+        A connection is gone.
         """
-        self.connected = 0
-        self.wrappedProtocol.connectionLost(reason)
-        # Break the cycle between a protocol and its transport.
-        self.user = self.wrappedProtocol = NOBODY
+        if line is self._line:
+            self.connected = False
+            self.user = NOBODY
 
     # To whoever negotiates.
 
@@ -153,7 +192,8 @@ class Tunnel(ProtocolWrapper):
         if not octets or self.disconnecting:
             return
         if self.paused:
-            self._held = self.wrappedProtocol = Held(self._clock, self, octets)
+            assert self._line is not None
+            self._held = self._line.receiver = Held(self._clock, self, octets)
         else:
             self.user.dataReceived(octets)
 
@@ -161,18 +201,26 @@ class Tunnel(ProtocolWrapper):
         """
         Hand all that comes to the user's protocol.
         """
+        assert self._line is not None
         self._held = None
-        self.wrappedProtocol = self.user
+        self._line.receiver = self.user
 
     def loseUser(self, failure: Failure) -> None:
         """
         Tell the user's protocol why its connection, which is closed, has failed.
         """
-        if isinstance(self.user, TLSMemoryBIOProtocol):
+        user, self.user = self.user, NOBODY
+        self.connected = False
+        if self._line is None:
+            # There is no transport to do this.
+            self.early.forget()
+            if self._producer is not None:
+                self._producer[0].stopProducing()
+        if isinstance(user, TLSMemoryBIOProtocol):
             # Otherwise it would find that its handshake was cut short, and tell
             # the user's protocol just that.
-            self.user.failVerification(failure)
-        self.user.connectionLost(failure)
+            user.failVerification(failure)
+        user.connectionLost(failure)
 
     def readOn(self) -> None:
         """
@@ -204,8 +252,9 @@ class Tunnel(ProtocolWrapper):
 
         As long as it has not replied: our own address.
         """
-        if self._bound is not None:
-            return self._bound
+        known = self._bound or self._own
+        if known is not None:
+            return known
         own: IAddress = self.transport.getHost()
         return own
 
@@ -213,7 +262,17 @@ class Tunnel(ProtocolWrapper):
         """
         Write to the destination.
         """
-        self.transport.write(data)
+        self.early.add(data)
+        # Between two connections it is nowhere else.
+        if self._line is not None:
+            self.early.limit()
+            self.transport.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """
+        Write to the destination.
+        """
+        self.write(b"".join(data))
 
     def loseConnection(self) -> None:
         """
@@ -231,9 +290,10 @@ class Tunnel(ProtocolWrapper):
         Close the connection at once.
         """
         self.disconnecting = True
-        # Not all transports have it: that of a ProcessEndpoint does not.
-        abort = getattr(self.transport, "abortConnection", self.transport.loseConnection)
-        abort()
+        if self._line is None:
+            self.whenAborted()
+            return
+        abort(self.transport)
 
     def loseWriteConnection(self) -> None:
         """
@@ -242,24 +302,31 @@ class Tunnel(ProtocolWrapper):
 
         Where one direction cannot end alone, as in TLS, both end.
         """
+        self._outputEnded = True
+        if self._line is None:
+            return
         if canHalfClose(self.transport):
             self.transport.loseWriteConnection()
         else:
             self.loseConnection()
 
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
         Let a producer write at the pace of the connection to the proxy.
         """
-        self.transport.registerProducer(producer, streaming)
         self._producer = producer, streaming
+        if self._line is not None:
+            self.transport.registerProducer(producer, streaming)
+        elif streaming:
+            producer.pauseProducing()
 
     def unregisterProducer(self) -> None:
         """
         The producer has no more to write.
         """
         self._producer = None
-        self.transport.unregisterProducer()
+        if self._line is not None:
+            self.transport.unregisterProducer()
 
     def pauseProducing(self) -> None:
         """
@@ -296,10 +363,15 @@ class Tunnel(ProtocolWrapper):
 
         @param contextFactory: How, as L{ITLSTransport.startTLS} wants it.
         @param normal: Whether we are TLS's client.
-        @raise UsageError: It is spoken already.
+        @raise UsageError: It is spoken already, or the connection to the proxy is
+            being replaced at the moment.
         """
+        if self._line is None:
+            raise UsageError("there is no connection at the moment")
         if self.transport is not self._proxy:
             raise UsageError("TLS has been started")
+        # The handshake cannot be written once more.
+        self.early.forget()
         producer = self._producer
         if producer is not None:
             self.unregisterProducer()
@@ -310,8 +382,8 @@ class Tunnel(ProtocolWrapper):
         tls = factory.protocol(factory, user, False)
         tls.makeConnection(self._proxy)
         self.transport = self.user = tls
-        if self.wrappedProtocol is user:
-            self.wrappedProtocol = tls
+        if self._line.receiver is user:
+            self._line.receiver = tls
         self._hidden = _ABOUT_UNIX
         alsoProvides(self, INegotiated)
         if producer is not None:

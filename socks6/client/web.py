@@ -13,7 +13,9 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
-from socks6.client.endpoints import DEFAULT_TIMEOUT, SOCKS6ClientEndpoint
+from socks6.client.endpoints import SOCKS6ClientEndpoint
+from socks6.client.negotiation import DEFAULT_TIMEOUT
+from socks6.client.session import SOCKS6Session
 
 
 @implementer(IAgentEndpointFactory)
@@ -28,7 +30,7 @@ class SOCKS6AgentEndpointFactory:
     def __init__(
         self,
         reactor: IReactorTime,
-        proxyEndpoint: IStreamClientEndpoint,
+        proxy: IStreamClientEndpoint | SOCKS6Session,
         *,
         username: str | bytes | None = None,
         password: str | bytes | None = None,
@@ -48,7 +50,7 @@ class SOCKS6AgentEndpointFactory:
         self._endpoint = partial(
             SOCKS6ClientEndpoint,
             reactor,
-            proxyEndpoint,
+            proxy,
             username=username,
             password=password,
             optimistic=optimistic,

@@ -9,12 +9,14 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.address import IPv4Address as IPv4
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
+    IStreamClientEndpoint,
     ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -26,8 +28,8 @@ from zope.interface import implementer
 from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.values.address import Address
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, ReplyCode
-from socks6.values.messages import AuthenticationReply, OperationReply
-from socks6.values.options import OptionList
+from socks6.values.messages import AuthenticationReply, OperationReply, Request
+from socks6.values.options import NO_OPTIONS, OptionList
 from socks6.wire import DRAFT_06
 
 HOST, PORT = "example.org", 443
@@ -63,11 +65,13 @@ def refusal(options: OptionList | None = None) -> bytes:
     )
 
 
-def operationReply(code: int = ReplyCode.SUCCESS, bound: Address = BOUND) -> bytes:
+def operationReply(
+    code: int = ReplyCode.SUCCESS, bound: Address = BOUND, options: OptionList = NO_OPTIONS
+) -> bytes:
     """
     Write an Operation Reply.
     """
-    return DRAFT_06.encodeOperationReply(OperationReply(code, bound))
+    return DRAFT_06.encodeOperationReply(OperationReply(code, bound, options))
 
 
 #: What a proxy says that has connected.
@@ -82,14 +86,16 @@ class ProxyTransport(StringTransport):
     @ivar protocol: What is connected to it.
     @ivar halfClosed: Whether our direction has been ended.
     @ivar noDelay: What was set.
+    @ivar keepAlive: What was set.
     """
 
     protocol: Any
 
-    def __init__(self) -> None:
-        super().__init__(lenient=True)
+    def __init__(self, host: IAddress | None = None) -> None:
+        super().__init__(hostAddress=host, lenient=True)
         self.halfClosed = False
         self.noDelay = False
+        self.keepAlive = False
         self.writes: list[bytes] = []
 
     def write(self, data: bytes) -> None:
@@ -119,14 +125,15 @@ class ProxyTransport(StringTransport):
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
         """
-        Nobody cares.
+        Take note.
         """
+        self.keepAlive = enabled
 
     def getTcpKeepAlive(self) -> bool:
         """
-        Nobody cares.
+        Tell what was set.
         """
-        return False
+        return self.keepAlive
 
     def getHandle(self) -> object:
         """
@@ -150,6 +157,22 @@ class ProxyTransport(StringTransport):
         """
 
     # What the test does.
+
+    @property
+    def request(self) -> Request:
+        """
+        Read the request, which comes first.
+        """
+        octets = self.value()
+        return DRAFT_06.decodeRequest(octets[: DRAFT_06.requestLength(octets)])
+
+    @property
+    def data(self) -> bytes:
+        """
+        Tell what follows it.
+        """
+        octets: bytes = self.value()
+        return octets[DRAFT_06.requestLength(octets) :]
 
     def receive(self, octets: bytes) -> None:
         """
@@ -232,6 +255,78 @@ class HalfCloseableApplication(Application):
         self.events.append("write lost")
 
 
+class Producer:
+    """
+    Remembers what it is told.
+    """
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        """
+        Take note.
+        """
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        """
+        Take note.
+        """
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        """
+        Take note.
+        """
+        self.told.append("stop")
+
+
+@implementer(IStreamClientEndpoint)
+class OddEndpoint:
+    """
+    A way to the proxy that the test has in its own hands.
+
+    @ivar factory: What was to be connected.
+    @ivar connected: What C{connect} returns.
+    """
+
+    factory: Any
+
+    def __init__(self) -> None:
+        self.connected: Deferred[Any] = Deferred()
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """
+        Wait for the test.
+        """
+        self.factory = protocolFactory
+        return self.connected
+
+
+class ImmediateEndpoint(OddEndpoint):
+    """
+    A way to the proxy that connects before C{connect} returns, as one that leads
+    through a process does.
+
+    @ivar transports: The connections.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transports: list[ProxyTransport] = []
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """
+        Connect.
+        """
+        transport = ProxyTransport()
+        self.transports.append(transport)
+        transport.protocol = protocolFactory.buildProtocol(None)
+        transport.protocol.makeConnection(transport)
+        return succeed(transport.protocol)
+
+
 class ApplicationFactory(Factory):
     """
     Hands out one protocol.
@@ -259,7 +354,7 @@ class ClientTestCase(SynchronousTestCase):
 
     @ivar application: The user's protocol.
     @ivar result: What C{connect} has returned.
-    @ivar transport: The connection to the proxy.
+    @ivar transport: The connection to the proxy, the latest one if there are several.
     """
 
     application: Application
@@ -273,6 +368,7 @@ class ClientTestCase(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         self.proxyEndpoint = TCP4ClientEndpoint(self.reactor, "127.0.0.1", 1080)
         self.application = Application()
+        self._answered = 0
 
     def connect(self, **arguments: Any) -> None:
         """
@@ -299,6 +395,39 @@ class ClientTestCase(SynchronousTestCase):
         self.transport = ProxyTransport() if transport is None else transport
         self.transport.protocol = self.build()
         self.transport.protocol.makeConnection(self.transport)
+
+    @property
+    def unaccepted(self) -> int:
+        """
+        Tell how many connections the proxy has yet to accept, or to refuse, by
+        L{acceptNext} and L{refuseNext}.
+        """
+        return len(self.reactor.tcpClients) - self._answered
+
+    def _nextFactory(self) -> Any:
+        """
+        Find what the oldest of these connections is for.
+        """
+        self.assertGreater(self.unaccepted, 0, "nobody connects")
+        self._answered += 1
+        return self.reactor.tcpClients[self._answered - 1][2]
+
+    def acceptNext(self, transport: Any = None) -> ProxyTransport:
+        """
+        Let the proxy accept the oldest connection that it has not accepted yet.
+
+        @param transport: The connection, if it is to be a special one.
+        """
+        self.transport = ProxyTransport() if transport is None else transport
+        self.transport.protocol = self._nextFactory().buildProtocol(None)
+        self.transport.protocol.makeConnection(self.transport)
+        return self.transport
+
+    def refuseNext(self) -> None:
+        """
+        Let the oldest connection that has not been accepted fail.
+        """
+        self._nextFactory().clientConnectionFailed(None, Failure(ConnectionRefusedError()))
 
     def negotiate(self, **arguments: Any) -> None:
         """

@@ -14,9 +14,14 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6.client.endpoints import SOCKS6ClientEndpoint, authenticationData
+from socks6.client.access import authenticationData
+from socks6.client.endpoints import SOCKS6ClientEndpoint
+from socks6.client.session import SOCKS6Session
 from socks6.values.options import UsernamePassword
 from tests.client.doubles import HOST, PORT, REQUEST, SUCCESS, Application, ClientTestCase
+
+#: Who we are.
+ADA: dict[str, Any] = {"username": "ada", "password": "s3cret"}
 
 
 class ArgumentsTests(SynchronousTestCase):
@@ -66,6 +71,20 @@ class ArgumentsTests(SynchronousTestCase):
             error = self.assertRaises(ValueError, self.make, **arguments)
             self.assertNotIn("s3cret", str(error))
 
+    def test_credentialsInSession(self) -> None:
+        """
+        In a session, who we are is the session's to say.
+        """
+        for session in (
+            SOCKS6Session(self.reactor, self.proxyEndpoint),
+            SOCKS6Session(self.reactor, self.proxyEndpoint, **ADA),
+        ):
+            self.proxyEndpoint = session  # type: ignore[assignment]
+            self.make()
+            error = self.assertRaises(ValueError, self.make, **ADA)
+            self.assertNotIn("s3cret", str(error))
+            self.assertRaises(ValueError, self.make, username="ada")
+
     def test_repr(self) -> None:
         """
         It tells where it leads, and no secrets.
@@ -74,6 +93,12 @@ class ArgumentsTests(SynchronousTestCase):
         self.assertEqual(
             repr(self.make("2001:db8::7", username="ada", password="s3cret")),
             "<SOCKS6ClientEndpoint [2001:db8::7]:443 through <the proxy>>",
+        )
+        self.proxyEndpoint = SOCKS6Session(  # type: ignore[assignment]
+            self.reactor, self.proxyEndpoint, **ADA
+        )
+        self.assertEqual(
+            repr(self.make()), "<SOCKS6ClientEndpoint example.org:443 through <the proxy>>"
         )
 
 

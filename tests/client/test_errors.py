@@ -12,12 +12,14 @@ from socks6.client.errors import (
     NotASOCKS6Proxy,
     ProxyFault,
     RequestRefused,
+    SessionClosed,
+    TokenRefused,
     UnreadableAddress,
     VersionNotSpoken,
     proxyFault,
     requestRefused,
 )
-from socks6.values.codes import ReplyCode
+from socks6.values.codes import ReplyCode, TokenOutcome
 from socks6.wire.errors import (
     MalformedMessage,
     NotSOCKS6,
@@ -69,6 +71,37 @@ class RequestRefusedTests(SynchronousTestCase):
         error = AuthenticationRefused(True)
         self.assertTrue(error.sessionInvalid)
         self.assertEqual(str(error), "the proxy refused: invalid session.")
+
+    def test_token(self) -> None:
+        """
+        What became of a token is kept, and named in words.
+        """
+        for outcome, said in [
+            (TokenOutcome.NO_WINDOW, "no window"),
+            (TokenOutcome.OUT_OF_WINDOW, "out of window"),
+            (TokenOutcome.DUPLICATE, "duplicate"),
+        ]:
+            error = TokenRefused(outcome)
+            self.assertIsInstance(error, RequestRefused)
+            self.assertIs(error.outcome, outcome)
+            self.assertIs(error.code, ReplyCode.GENERAL_FAILURE)
+            self.assertEqual(str(error), f"the proxy refused: token not eligible: {said}.")
+
+
+class SessionClosedTests(SynchronousTestCase):
+    """
+    L{SessionClosed}
+    """
+
+    def test_session(self) -> None:
+        """
+        It is an error of a connection, but the proxy has not refused anything.
+        """
+        error = SessionClosed()
+        self.assertIsInstance(error, ConnectError)
+        self.assertIsInstance(error, SOCKS6Error)
+        self.assertNotIsInstance(error, RequestRefused)
+        self.assertEqual(str(error), "not through the proxy: the session is closed.")
 
 
 class ProxyFaultTests(SynchronousTestCase):

@@ -14,7 +14,10 @@ from twisted.internet.error import (
     ConnectionLost,
     TimeoutError,
 )
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 
+from socks6.client.access import Passage
 from socks6.client.errors import (
     AuthenticationRefused,
     EndedEarly,
@@ -22,11 +25,23 @@ from socks6.client.errors import (
     NotASOCKS6Proxy,
     ProxyFault,
     RequestRefused,
+    TokenRefused,
     UnreadableAddress,
     VersionNotSpoken,
 )
-from socks6.values.codes import AuthenticationResult, ReplyCode
-from socks6.values.options import OptionList, SessionInvalid
+from socks6.client.negotiation import Terms
+from socks6.values.address import UNSPECIFIED_IPV4
+from socks6.values.codes import AuthenticationResult, Command, ReplyCode, TokenOutcome
+from socks6.values.messages import Request
+from socks6.values.options import (
+    Option,
+    OptionList,
+    SessionID,
+    SessionInvalid,
+    TokenExpenditureReply,
+    UsernamePassword,
+)
+from socks6.wire import DRAFT_06
 from tests.client.doubles import (
     REQUEST,
     SUCCESS,
@@ -62,6 +77,36 @@ MALFORMED: dict[bytes, type[ProxyFault]] = {
     ACCEPTED + b"\x00\x00\x00\x03\x00": MalformedAnswer,
     ACCEPTED + operationReply()[:-2] + b"\x40\x01": MalformedAnswer,
 }
+
+
+class TermsTests(SynchronousTestCase):
+    """
+    L{Terms}
+    """
+
+    def make(self, timeout: float = 60.0) -> Terms:
+        """
+        Make terms.
+        """
+        return Terms(Clock(), Command.NOOP, UNSPECIFIED_IPV4, False, timeout, DRAFT_06)
+
+    def test_request(self) -> None:
+        """
+        A request says of who makes it what its passage says, and no more.
+        """
+        options: list[Option] = [SessionID(b"secret"), UsernamePassword(b"ada", b"s3cret")]
+        self.assertEqual(
+            self.make().request(Passage(options)),
+            Request(Command.NOOP, UNSPECIFIED_IPV4, OptionList(options)),
+        )
+
+    def test_timeout(self) -> None:
+        """
+        The proxy must have some time, but not for ever.
+        """
+        self.make(0.001)
+        for timeout in (0, -1.0, float("inf"), float("nan")):
+            self.assertRaises(ValueError, self.make, timeout)
 
 
 class SuccessTests(ClientTestCase):
@@ -190,6 +235,23 @@ class RefusalTests(ClientTestCase):
             failure = self.failureResultOf(self.result, AuthenticationRefused)
             self.assertIsNone(failure.value.code)
             self.assertIs(failure.value.sessionInvalid, invalid)
+            self.assertClosing()
+
+    def test_token(self) -> None:
+        """
+        Who hears that a token was not spent hears that nothing is done for it; the
+        Operation Reply is not waited for.
+        """
+        for outcome in TokenOutcome:
+            self.setUp()
+            self.negotiate()
+            reply = authenticationReply(options=OptionList([TokenExpenditureReply(outcome)]))
+            self.transport.receive(reply)
+            if outcome is TokenOutcome.SUCCESS:
+                self.assertNoResult(self.result)
+                continue
+            failure = self.failureResultOf(self.result, TokenRefused)
+            self.assertIs(failure.value.outcome, outcome)
             self.assertClosing()
 
     def test_malformed(self) -> None:

@@ -2,8 +2,10 @@
 Tests for the package as such.
 """
 
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,6 +26,17 @@ class PackageTests(SynchronousTestCase):
         """
         for name in socks6.client.__all__:
             self.assertTrue(hasattr(socks6.client, name), name)
+
+    def test_documented(self) -> None:
+        """
+        What C{docs/client.rst} imports can be imported.
+        """
+        page = (CHECKOUT / "docs" / "client.rst").read_text("utf-8")
+        imported = re.findall(r"^ +from (socks6\S*) import (.+)$", page, re.MULTILINE)
+        self.assertIn(("socks6.client", "SOCKS6ClientEndpoint, SOCKS6Session"), imported)
+        for module, names in imported:
+            for name in names.split(", "):
+                self.assertTrue(hasattr(import_module(module), name), f"{module}: {name}")
 
     def test_imports(self) -> None:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol, quoteStringArgument
 from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
 from twisted.internet.testing import MemoryReactorClock
@@ -14,15 +15,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from socks6.client.endpoints import SOCKS6ClientEndpoint
-from socks6.client.parsers import SOCKS6ClientParser
+from socks6.client.parsers import SHUTDOWN_TIMEOUT, SOCKS6ClientParser
+from socks6.client.session import SOCKS6Session
 from tests.client.doubles import REQUEST, Application, ProxyTransport
+from tests.client.sessions import CONNECTED, FAREWELL, WITHIN, naming, opened, opening
 
 PROXY = r"proxy=tcp\:127.0.0.1\:1080"
 
 
-class ParserTests(SynchronousTestCase):
+class ParserTestCase(SynchronousTestCase):
     """
-    L{SOCKS6ClientParser}, by way of L{clientFromString}.
+    A test with endpoint strings.
     """
 
     def setUp(self) -> None:
@@ -45,10 +48,22 @@ class ParserTests(SynchronousTestCase):
         """
         application = Application(lambda application: application.transport.write(b"hello"))
         connectProtocol(self.parse(description), application)
+        return self.accept()
+
+    def accept(self) -> ProxyTransport:
+        """
+        Let the proxy accept the latest connection.
+        """
         transport = ProxyTransport()
         transport.protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
         transport.protocol.makeConnection(transport)
         return transport
+
+
+class ParserTests(ParserTestCase):
+    """
+    L{SOCKS6ClientParser}, by way of L{clientFromString}.
+    """
 
     def test_interfaces(self) -> None:
         """
@@ -124,6 +139,8 @@ class ParserTests(SynchronousTestCase):
             (f"socks6:host=example.org:{PROXY}", "port"),
             (f"socks6:example.org:{PROXY}", "port"),
             (f"socks6:{PROXY}", "host"),
+            (f"socks6:port=443:{PROXY}", "host"),
+            (f"socks6:example.org:443:port=443:{PROXY}", "port"),
             (f"socks6:example.org:443:{PROXY}:prozy=yes", "prozy"),
             (f"socks6:example.org:443:{PROXY}:host=example.org", "host"),
         ]:
@@ -138,6 +155,10 @@ class ParserTests(SynchronousTestCase):
             ("optimistic=maybe", "optimistic"),
             ("optimistic=True", "optimistic"),
             ("optimistic=", "optimistic"),
+            ("session=", "session"),
+            ("session=yes:username=ada", "password"),
+            ("session=yes:password=s3cret", "username"),
+            ("session=yes:timeout=0", "timeout"),
             ("timeout=soon", "timeout"),
             ("timeout=0", "timeout"),
             ("username=ada", "password"),
@@ -164,9 +185,139 @@ class ParserTests(SynchronousTestCase):
             f"socks6:example.org:443:{PROXY}:username=ada:password=s3:cret=",
             f"socks6:example.org:443:{PROXY}:username=ada:password=s3:timeout=cret",
             f"socks6:example.org:443:{PROXY}:username=ada:password=s3:optimistic=cret",
+            f"socks6:example.org:443:{PROXY}:username=ada:password=cret:session=",
             f"socks6:example.org:{PROXY}:username=ada:password=s3:cret",
             f"socks6:host=example.org:port=443:{PROXY}:username=ada:password=s3:cret",
         ):
             error = self.assertRaises((TypeError, ValueError), self.parse, description)
             self.assertIn("\\:", str(error))
             self.assertNotIn("cret", str(error))
+
+
+class SessionTests(ParserTestCase):
+    """
+    Endpoint strings that name a session.
+    """
+
+    STRING = f"socks6:example.org:443:{PROXY}"
+    ADA = ":username=ada:password=s3cret"
+
+    def sessionOf(self, arguments: str, reactor: Any = None) -> Any:
+        """
+        Make an endpoint.
+
+        @return: The way it goes: a session, or not.
+        """
+        endpoint: Any = clientFromString(reactor or self.reactor, self.STRING + arguments)
+        return endpoint._access
+
+    def triggers(self) -> list[tuple[Any, Any, Any]]:
+        """
+        Tell what happens at the end of the reactor.
+        """
+        before: list[tuple[Any, Any, Any]] = self.reactor.triggers.get("before", {}).get(
+            "shutdown", []
+        )
+        return before
+
+    def end(self) -> list[Deferred[None]]:
+        """
+        Begin to end the reactor.
+        """
+        return [call(*args, **kwargs) for call, args, kwargs in self.triggers()]
+
+    def test_no(self) -> None:
+        """
+        Unless one is wanted, there is none.
+        """
+        for arguments in ("", ":session=no", f":session=no{self.ADA}"):
+            self.assertNotIsInstance(self.sessionOf(arguments), SOCKS6Session)
+        self.assertEqual(self.triggers(), [])
+
+    def test_same(self) -> None:
+        """
+        The same session serves all strings with the same name, proxy, user name and
+        password, whatever else they say.
+        """
+        for arguments in (":session=yes", ":session=work", f":session=work{self.ADA}"):
+            session = self.sessionOf(arguments)
+            self.assertIsInstance(session, SOCKS6Session)
+            for more in ("", ":optimistic=yes", ":timeout=5", ":optimistic=yes:timeout=5"):
+                self.assertIs(self.sessionOf(arguments + more), session, arguments + more)
+            other: Any = clientFromString(
+                self.reactor, f"socks6:other.example:80:{PROXY}{arguments}"
+            )
+            self.assertIs(other._access, session)
+
+    def test_other(self) -> None:
+        """
+        Anything else is another session.
+        """
+        sessions = [
+            self.sessionOf(":session=yes"),
+            self.sessionOf(":session=work"),
+            self.sessionOf(f":session=yes{self.ADA}"),
+            self.sessionOf(":session=yes:username=ada:password=other"),
+            self.sessionOf(":session=yes:username=eve:password=s3cret"),
+            self.sessionOf(":session=yes", MemoryReactorClock()),
+        ]
+        other: Any = clientFromString(
+            self.reactor, r"socks6:example.org:443:session=yes:proxy=tcp\:127.0.0.1\:1081"
+        )
+        sessions.append(other._access)
+        self.assertEqual(len(set(map(id, sessions))), 7)
+        self.assertEqual(len(self.triggers()), 6)
+
+    def test_connect(self) -> None:
+        """
+        The first connection opens it with the credentials of the string, and the
+        second one is in it; the rest is up to each string.
+        """
+        self.reactor.rightNow = 1000.0
+        transport = self.connect(f"{self.STRING}:session=yes{self.ADA}:timeout=2.5")
+        self.assertEqual(list(transport.request.options), opening())
+        transport.receive(opened() + CONNECTED)
+        transport = self.connect(f"{self.STRING}:session=yes{self.ADA}:optimistic=yes:timeout=2.5")
+        self.assertEqual(list(transport.request.options), naming(0))
+        self.assertEqual(transport.data, b"hello")
+        self.reactor.advance(2.4)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+
+    def test_shutdown(self) -> None:
+        """
+        It is ended at the proxy before the reactor is.
+        """
+        self.connect(f"{self.STRING}:session=yes{self.ADA}").receive(opened() + CONNECTED)
+        self.assertEqual(len(self.triggers()), 1)
+        [ended] = self.end()
+        transport = self.accept()
+        self.assertEqual(list(transport.request.options), FAREWELL)
+        self.assertNoResult(ended)
+        transport.receive(WITHIN + CONNECTED)
+        transport.lose()
+        self.successResultOf(ended)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertTrue(self.sessionOf(f":session=yes{self.ADA}").isClosed)
+
+    def test_slowShutdown(self) -> None:
+        """
+        The reactor does not wait long for a proxy that does not answer.
+        """
+        self.connect(f"{self.STRING}:session=yes{self.ADA}").receive(opened() + CONNECTED)
+        [ended] = self.end()
+        self.accept()
+        self.reactor.advance(SHUTDOWN_TIMEOUT - 0.1)
+        self.assertNoResult(ended)
+        self.reactor.advance(0.1)
+        self.assertIsNone(self.successResultOf(ended))
+
+    def test_nothingToEnd(self) -> None:
+        """
+        Nor does it wait for a session that nobody has opened.
+        """
+        self.parse(f"{self.STRING}:session=yes")
+        [ended] = self.end()
+        self.successResultOf(ended)
+        self.assertEqual(self.reactor.tcpClients, [])

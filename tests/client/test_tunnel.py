@@ -43,36 +43,10 @@ from tests.client.doubles import (
     ApplicationFactory,
     ClientTestCase,
     HalfCloseableApplication,
+    Producer,
     ProxyTransport,
     refusal,
 )
-
-
-class Producer:
-    """
-    Remembers what it is told.
-    """
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def pauseProducing(self) -> None:
-        """
-        Take note.
-        """
-        self.told.append("pause")
-
-    def resumeProducing(self) -> None:
-        """
-        Take note.
-        """
-        self.told.append("resume")
-
-    def stopProducing(self) -> None:
-        """
-        Take note.
-        """
-        self.told.append("stop")
 
 
 class TransportTests(ClientTestCase):
@@ -95,7 +69,7 @@ class TransportTests(ClientTestCase):
         self.establish()
         for interface in (ITransport, IConsumer, IPushProducer, ITCPTransport, ITLSTransport):
             verifyObject(interface, self.tunnel)
-        verifyObject(IProtocol, self.tunnel)
+        verifyObject(IProtocol, self.transport.protocol._wrappedProtocol)
 
     def test_noSocket(self) -> None:
         """

@@ -20,8 +20,10 @@ from zope.interface.verify import verifyObject
 
 from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.client.errors import RequestRefused
+from socks6.client.session import SOCKS6Session
 from socks6.client.web import SOCKS6AgentEndpointFactory
 from socks6.values.codes import ReplyCode
+from socks6.values.options import SessionRequest
 from tests.client.doubles import (
     SUCCESS,
     Application,
@@ -30,6 +32,7 @@ from tests.client.doubles import (
     authenticationReply,
     operationReply,
 )
+from tests.client.sessions import CONNECTED, INVALID, naming, opened
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -139,6 +142,28 @@ class EndpointTests(WebTestCase):
             URI.fromBytes(b"http://example.org/"),
         )
 
+    def test_session(self) -> None:
+        """
+        All servers' endpoints are in the same session, if there is one; then who we
+        are is the session's to say.
+        """
+        session = SOCKS6Session(self.reactor, self.proxyEndpoint)
+        factory = SOCKS6AgentEndpointFactory(self.reactor, session)
+        for uri in (b"http://example.org/", b"https://example.com/"):
+            endpoint = factory.endpointForURI(URI.fromBytes(uri))
+            endpoint.connect(ApplicationFactory(Application()))
+        transport = self.accept()
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+        self.assertIn(SessionRequest(), transport.request.options)
+        transport.receive(opened() + CONNECTED)
+        transport = self.accept()
+        self.assertEqual(str(transport.request.address), "example.com:443")
+        self.assertEqual(list(transport.request.options), naming(0))
+        factory = SOCKS6AgentEndpointFactory(
+            self.reactor, session, username="ada", password="s3cret"
+        )
+        self.assertRaises(ValueError, factory.endpointForURI, URI.fromBytes(b"http://example.org/"))
+
 
 class FetchTests(WebTestCase):
     """
@@ -198,6 +223,27 @@ class FetchTests(WebTestCase):
         transport.receive(authenticationReply() + operationReply(ReplyCode.NOT_ALLOWED))
         failure = self.failureResultOf(responded, RequestRefused)
         self.assertEqual(failure.value.code, ReplyCode.NOT_ALLOWED)
+
+    def test_sessionReplaced(self) -> None:
+        """
+        A page is fetched although the proxy has forgotten the session, with a
+        request that did not wait for anything.
+        """
+        session = SOCKS6Session(self.reactor, self.proxyEndpoint)
+        endpoints = SOCKS6AgentEndpointFactory(self.reactor, session, optimistic=True)
+        agent = Agent.usingEndpointFactory(self.reactor, endpoints)
+        session.open()
+        self.accept().receive(opened() + CONNECTED)
+        responded = agent.request(b"GET", b"http://example.org/page")
+        first = self.accept()
+        self.assertIn(b"GET /page HTTP/1.1\r\n", first.data)
+        first.receive(INVALID)
+        first.lose()
+        second = self.accept()
+        self.assertEqual(second.data, first.data)
+        second.receive(opened() + CONNECTED + RESPONSE)
+        body = readBody(self.successResultOf(responded))
+        self.assertEqual(self.successResultOf(body), b"hello")
 
     def test_treq(self) -> None:
         """

@@ -19,6 +19,16 @@ from twisted.web.server import Site
 from twisted.web.static import Data
 
 from socks6.values.codes import ReplyCode
+from socks6.values.options import (
+    NO_OPTIONS,
+    OptionList,
+    SessionID,
+    SessionRequest,
+    SessionTeardown,
+    TokenRequest,
+    UsernamePassword,
+)
+from socks6.wire import DRAFT_06
 from tests.client.certificates import certificateFor
 from tests.client.doubles import SUCCESS, authenticationReply, operationReply
 from tests.integration.scripted import Echo, ScriptedProxy
@@ -117,6 +127,33 @@ class FetchTests(TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertIn(b"\x03ada\x06s3cret", proxy.chunks[0])
 
+    async def test_session(self) -> None:
+        """
+        The page can be asked for in a session, which is ended afterwards; whether the
+        proxy opens one or not.
+        """
+        session = SessionID(b"a session")
+        for options in (OptionList([session]), NO_OPTIONS):
+            replies = authenticationReply(options=options) + operationReply()
+            proxy = ScriptedProxy(replies, self.plain)
+            done = await self.fetch(
+                proxy,
+                f"http://{NAME}/page",
+                "--session",
+                *("--username", "ada", "--password-file", "password"),
+            )
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertTrue(done.stdout == BODY, "the body is another one")
+            requests = [
+                DRAFT_06.decodeRequest(chunk)
+                for chunk in proxy.chunks
+                if chunk.startswith(b"\x06\x00")
+            ]
+            ada = UsernamePassword(b"ada", b"s3cret")
+            first, *others = (list(request.options) for request in requests)
+            self.assertEqual(first, [SessionRequest(), ada, TokenRequest(64)])
+            self.assertEqual(others, [[session, SessionTeardown()]] * len(options))
+
     async def test_errors(self) -> None:
         """
         What goes wrong is said in one line, and is the exit status.
@@ -133,6 +170,9 @@ class FetchTests(TestCase):
             (SUCCESS, self.plain, "gopher://example.org/", [], "scheme"),
             (SUCCESS, self.plain, http, ["--username", "ada"], "password"),
             (SUCCESS, self.plain, http, ["--ca", "absent.pem"], "absent.pem"),
+            (refused, Echo, http, ["--session"], "not allowed (2)"),
+            (b"\x05\x00", Echo, http, ["--session"], "not a SOCKS 6 proxy"),
+            (SUCCESS, self.plain, http, ["--session", "--username", "ada"], "password"),
         ]:
             proxy = ScriptedProxy(replies, server)
             done = await self.fetch(proxy, url, *arguments)
