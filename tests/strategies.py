@@ -52,6 +52,10 @@ from socks6.values.options import (
     UnknownOption,
     UsernamePassword,
 )
+from socks6.wire.password import ProgramCredentials
+from socks6.wire.replycodes import SOCKS4ReplyCode, SOCKS5ReplyCode
+from socks6.wire.socks4 import SOCKS4Reply, SOCKS4Request
+from socks6.wire.socks5 import SOCKS5DatagramHeader, SOCKS5Reply, SOCKS5Request
 
 # Slow machines are no reason to fail; what failed must be possible to repeat.
 settings.register_profile(
@@ -179,6 +183,35 @@ OPERATION_REPLIES = st.builds(OperationReply, REPLY_CODES, ADDRESSES, OPTION_LIS
 CREDENTIALS_REPLIES = st.builds(UsernamePasswordReply, OCTETS)
 ASSOCIATION_INITIALIZATIONS = st.builds(AssociationInitialization, FOUR_OCTET_NUMBERS)
 DATAGRAM_HEADERS = st.builds(DatagramHeader, FOUR_OCTET_NUMBERS, ADDRESSES)
+
+# --- SOCKS 4 and 5 ---
+
+PROGRAM_CREDENTIALS = st.builds(
+    ProgramCredentials, st.binary(max_size=255), st.binary(max_size=255)
+)
+METHOD_OFFERS = st.lists(METHODS, min_size=1, max_size=255).map(tuple)
+SOCKS5_REQUESTS = st.builds(SOCKS5Request, COMMANDS, ADDRESSES)
+SOCKS5_REPLIES = st.builds(
+    SOCKS5Reply, st.one_of(st.sampled_from(SOCKS5ReplyCode), OCTETS), ADDRESSES
+)
+SOCKS5_DATAGRAM_HEADERS = st.builds(SOCKS5DatagramHeader, OCTETS, ADDRESSES)
+
+#: Without those that tell of a name.
+_SOCKS4_HOSTS: SearchStrategy[Host] = st.one_of(
+    st.ip_addresses(v=4).filter(lambda ip: not 0 < int(ip) < 256), DOMAIN_NAMES
+)
+SOCKS4_REQUESTS = st.builds(
+    SOCKS4Request,
+    COMMANDS,
+    st.builds(Address, _SOCKS4_HOSTS, PORTS),
+    st.binary(max_size=255).map(lambda userID: userID.replace(b"\0", b"0")),
+)
+SOCKS4_REPLIES = st.builds(
+    SOCKS4Reply,
+    st.one_of(st.sampled_from(SOCKS4ReplyCode), OCTETS),
+    st.ip_addresses(v=4),
+    PORTS,
+)
 
 # --- octets ---
 

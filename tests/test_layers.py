@@ -21,11 +21,22 @@ STAGES = {
     "wire": {"values"},
     "machine": {"values", "wire"},
     "interfaces": {"values"},
-    "policy": {"values", "wire", "machine", "interfaces"},
-    "outbound": {"values", "interfaces"},
-    "server": {"values", "wire", "machine", "interfaces", "policy"},
+    "relay": set[str](),
     "client": {"values", "wire", "machine", "interfaces"},
-    "tap": {"values", "wire", "machine", "interfaces", "policy", "outbound", "server"},
+    "policy": {"values", "wire", "machine", "interfaces"},
+    "outbound": {"values", "wire", "machine", "interfaces", "client"},
+    "server": {"values", "wire", "machine", "interfaces", "relay", "policy"},
+    "tap": {
+        "values",
+        "wire",
+        "machine",
+        "interfaces",
+        "relay",
+        "client",
+        "policy",
+        "outbound",
+        "server",
+    },
 }
 
 #: A module beside the stages, such as C{socks6.sockets}, serves all that have
@@ -33,7 +44,7 @@ STAGES = {
 LEAF_MAY_IMPORT = {"values", "interfaces"}
 
 #: Those that may import leaves.
-MAY_IMPORT_LEAVES = {"policy", "outbound", "server", "client", "tap"}
+MAY_IMPORT_LEAVES = {"relay", "client", "policy", "outbound", "server", "tap"}
 
 #: Module -> what it may import although its stage may not.
 EXCEPTIONS = {
@@ -162,8 +173,11 @@ def complaint(module: str, imported: Import) -> str | None:
         return "whoever names socks6 pays for nothing, so it imports nothing"
     if within(name, "socks6"):
         target = stageOf(name)
-        if within(name, "socks6.wire.draft06") and stage != "wire":
-            return "only the wire stage names a draft"
+        # The SOCKS 4, SOCKS 5 and HTTP of the wire stage are no drafts' business.
+        if within(name, "socks6.wire.draft06") and not (
+            module == "socks6.wire" or within(module, "socks6.wire.draft06")
+        ):
+            return "only the wire stage names a draft, where it offers them"
         if target in ("", stage) or not within(module, "socks6"):
             return None
         if module in EXCEPTIONS and within(name, EXCEPTIONS[module]):
@@ -273,7 +287,8 @@ class ComplaintsTests(SynchronousTestCase):
             ("socks6.interfaces", "from socks6.wire import codec"),
             ("socks6.policy.ruleset", "from socks6.server import protocol"),
             ("socks6.outbound.direct", "from socks6.server import protocol"),
-            ("socks6.outbound.direct", "from socks6.machine import events"),
+            ("socks6.outbound.direct", "from socks6.policy import authentication"),
+            ("socks6.relay.relay", "from socks6.interfaces import IOutbound"),
             ("socks6.server.protocol", "from socks6.outbound import direct"),
             ("socks6.server.service", "from socks6.client import endpoints"),
             ("socks6.client.endpoints", "from socks6.policy import ruleset"),
@@ -306,7 +321,8 @@ class ComplaintsTests(SynchronousTestCase):
 
     def test_draft(self) -> None:
         """
-        Nothing outside of the wire stage names a draft.
+        Nothing outside of the wire stage names a draft, nor do the other protocols in
+        it.
         """
         for source in [
             "import socks6.wire.draft06",
@@ -314,7 +330,9 @@ class ComplaintsTests(SynchronousTestCase):
             "from socks6.wire.draft06.messages import decodeRequest",
         ]:
             self.assertWrong("socks6.machine.server", source, "names a draft")
+            self.assertWrong("socks6.wire.socks5", source, "names a draft")
             self.assertEqual(complaints(source, "socks6.wire"), [])
+            self.assertEqual(complaints(source, "socks6.wire.draft06.datagram"), [])
 
     def test_reactor(self) -> None:
         """
@@ -346,6 +364,8 @@ class ComplaintsTests(SynchronousTestCase):
             ("socks6.values.options", "import struct\nfrom socks6.values.codes import Leg"),
             ("socks6.wire.reader", "from ..values import codes"),
             ("socks6.machine.server", "from socks6.wire import errors"),
+            ("socks6.machine.socks5server", "from socks6.wire import socks5"),
+            ("socks6.wire.draft06.messages", "from socks6.wire.address import decodeHost"),
             ("socks6.interfaces", "from zope.interface import Interface"),
             ("socks6.interfaces", "from twisted.internet.interfaces import IProtocol"),
             ("socks6.interfaces", "from socks6.wire.errors import SOCKS6Error"),

@@ -1,5 +1,10 @@
 """
-How it is said: values to octets and back, one folder for each draft.
+How it is said: values to octets and back.
+
+SOCKS 6 has one folder for each draft.  What programs say to the local proxifier,
+and what the proxy says to other proxies, has one module for each protocol: SOCKS 4,
+SOCKS 5, HTTP.  They name no draft; what they share with SOCKS 6, addresses and
+passwords, stands beside them.
 
 No state, no clock, no randomness.
 """

@@ -28,14 +28,18 @@ class PeerError(SOCKS6Error):
 
 class VersionMismatch(PeerError):
     """
-    The peer speaks SOCKS 6 in another version, or told us that we do.
+    The peer speaks the protocol in another version, or told us that we do.
     """
 
 
-class NotSOCKS6(PeerError):
+class AnotherProtocol(PeerError):
     """
     The peer speaks another protocol altogether.
     """
+
+
+#: What that is called where SOCKS 6 is expected.
+NotSOCKS6 = AnotherProtocol
 
 
 class MalformedMessage(PeerError):

@@ -18,9 +18,18 @@ from socks6.machine.events import (
     OperationReplied,
     RequestReceived,
     ServerEvent,
+    SOCKS5Answered,
+    SOCKS5AuthenticationRefused,
+    SOCKS5ClientEvent,
+    SOCKS5MethodsRefused,
+    SOCKS5Replied,
+    SOCKS5RequestReceived,
+    SOCKS5ServerEvent,
 )
 from socks6.values.messages import AuthenticationReply, OperationReply, Request
 from socks6.values.options import OptionList, SessionID, UsernamePassword
+from socks6.wire.password import ProgramCredentials
+from socks6.wire.socks5 import SOCKS5Reply, SOCKS5Request
 from tests.machine.samples import ACCEPTED, SUCCEEDED, TARGET
 from tests.raising import errorOf
 
@@ -34,6 +43,11 @@ EVENTS = (
     Authenticated(AuthenticationReply(ACCEPTED.result, ACCEPTED.method, SECRETS)),
     AuthenticationRefused(AuthenticationReply(ACCEPTED.result, ACCEPTED.method, SECRETS)),
     OperationReplied(OperationReply(SUCCEEDED.code, SUCCEEDED.address, SECRETS)),
+    SOCKS5Answered(b"\1\3ada\6s3cret"),
+    SOCKS5RequestReceived(SOCKS5Request(1, TARGET), ProgramCredentials(b"ada", b"s3cret")),
+    SOCKS5MethodsRefused(),
+    SOCKS5Replied(SOCKS5Reply(0, TARGET)),
+    SOCKS5AuthenticationRefused(1),
 )
 
 
@@ -46,8 +60,10 @@ class EventTests(SynchronousTestCase):
         """
         The samples here are all events that there are.
         """
+        unions = (ServerEvent, ClientEvent, SOCKS5ServerEvent, SOCKS5ClientEvent)
         self.assertEqual(
-            {type(event) for event in EVENTS}, {*get_args(ServerEvent), *get_args(ClientEvent)}
+            {type(event) for event in EVENTS},
+            {kind for union in unions for kind in get_args(union)},
         )
 
     def test_secrets(self) -> None:

@@ -15,8 +15,6 @@ from socks6.wire.draft06.framing import (
     isVersionMismatchReply,
     operationReplyLength,
     requestLength,
-    usernamePasswordLength,
-    usernamePasswordReplyLength,
 )
 from socks6.wire.draft06.messages import (
     decodeAssociationInitialization,
@@ -30,11 +28,13 @@ from socks6.wire.draft06.messages import (
     encodeRequest,
     encodeVersionMismatchReply,
 )
-from socks6.wire.draft06.password import (
+from socks6.wire.password import (
     decodeUsernamePassword,
     decodeUsernamePasswordReply,
     encodeUsernamePassword,
     encodeUsernamePasswordReply,
+    usernamePasswordLength,
+    usernamePasswordReplyLength,
 )
 
 __all__ = [

@@ -8,8 +8,8 @@ from struct import Struct
 
 from socks6.values.address import Address
 from socks6.values.messages import DatagramHeader
-from socks6.wire.draft06.address import decodeHost, encodeHost
-from socks6.wire.draft06.framing import addressEnd, checkVersion
+from socks6.wire.address import addressEnd, decodeHost, encodeHost
+from socks6.wire.draft06.framing import checkVersion
 from socks6.wire.draft06.numbers import VERSION
 from socks6.wire.errors import MalformedMessage
 

@@ -9,50 +9,11 @@ and complains as soon as the first wrong octet is there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from socks6.values.codes import MAX_OPTIONS_LENGTH
+from socks6.wire.address import addressEnd
 from socks6.wire.codec import Octets
-from socks6.wire.draft06.numbers import (
-    MAJOR_VERSION,
-    MINOR_VERSION,
-    PASSWORD_VERSION,
-    VERSION,
-    AddressType,
-)
-from socks6.wire.errors import MalformedMessage, NotSOCKS6, UnknownAddressType, VersionMismatch
-
-#: Octets of the addresses that have a fixed size.
-_ADDRESS_LENGTHS: Mapping[int, int] = {AddressType.IPV4: 4, AddressType.IPV6: 16}
-
-
-def addressEnd(octets: Octets, typeOffset: int) -> int:
-    """
-    Find the end of an address.
-
-    @param typeOffset: Where the address type stands; it must be there.
-    @return: The offset behind the address, or a number above C{len(octets)} if
-        more must be there to tell::
-
-            type:1=0x01 address:4
-            type:1=0x03 length:1 name:length
-            type:1=0x04 address:16
-
-    @raise UnknownAddressType: The type is none of these.
-    @raise MalformedMessage: The name is empty.
-    """
-    addressType = octets[typeOffset]
-    if addressType == AddressType.DOMAIN_NAME:
-        if len(octets) == typeOffset + 1:
-            return typeOffset + 2
-        length = octets[typeOffset + 1]
-        if not length:
-            raise MalformedMessage("empty domain name")
-        return typeOffset + 2 + length
-    length = _ADDRESS_LENGTHS.get(addressType, 0)
-    if not length:
-        raise UnknownAddressType(f"unknown address type {addressType}")
-    return typeOffset + 1 + length
+from socks6.wire.draft06.numbers import MAJOR_VERSION, MINOR_VERSION, VERSION
+from socks6.wire.errors import MalformedMessage, NotSOCKS6, VersionMismatch
 
 
 def _optionsEnd(octets: Octets, offset: int) -> int:
@@ -147,49 +108,6 @@ def operationReplyLength(octets: Octets) -> int:
     @see: draft 06, "Operation Replies".
     """
     return _addressAndOptionsEnd(octets, 3)
-
-
-def _checkPasswordVersion(octets: Octets) -> None:
-    """
-    Check the version of an RFC 1929 message, as far as it is there.
-
-    @raise MalformedMessage: It is another one.
-    """
-    if octets and octets[0] != PASSWORD_VERSION:
-        raise MalformedMessage(f"version {octets[0]} of username/password authentication")
-
-
-def usernamePasswordLength(octets: Octets) -> int:
-    """
-    Find the end of a user name and password message::
-
-        version:1=0x01 length:1 name:length length:1 password:length
-
-    @raise MalformedMessage: It has another version, or one length is 0.
-    @see: RFC 1929, section 2.
-    """
-    _checkPasswordVersion(octets)
-    end = 1
-    for what in ("user name", "password"):
-        if len(octets) <= end:
-            return end + 1
-        if not octets[end]:
-            raise MalformedMessage(f"empty {what}")
-        end += 1 + octets[end]
-    return end
-
-
-def usernamePasswordReplyLength(octets: Octets) -> int:
-    """
-    Find the end of the answer to a user name and password::
-
-        version:1=0x01 status:1
-
-    @raise MalformedMessage: It has another version.
-    @see: RFC 1929, section 2.
-    """
-    _checkPasswordVersion(octets)
-    return 2
 
 
 def associationInitializationLength(octets: Octets) -> int:

@@ -15,9 +15,8 @@ from socks6.values.messages import (
     Request,
 )
 from socks6.values.options import OptionList
-from socks6.wire.draft06.address import decodeHost, encodeHost
+from socks6.wire.address import addressEnd, decodeHost, encodeHost
 from socks6.wire.draft06.framing import (
-    addressEnd,
     associationInitializationLength,
     authenticationReplyLength,
     operationReplyLength,
@@ -25,22 +24,12 @@ from socks6.wire.draft06.framing import (
 )
 from socks6.wire.draft06.numbers import VERSION, known
 from socks6.wire.draft06.options import decodeOptions, encodeOptions
-from socks6.wire.errors import MalformedMessage
+from socks6.wire.framing import checkWhole
 
 _REQUEST_HEAD = Struct("!2sBH")
 _AUTHENTICATION_REPLY_HEAD = Struct("!2sBB")
 _OPERATION_REPLY_HEAD = Struct("!BH")
 _ASSOCIATION_ID = Struct("!I")
-
-
-def _checkWhole(octets: bytes, length: int) -> None:
-    """
-    Check that octets are exactly one message.
-
-    @raise MalformedMessage: They are less or more.
-    """
-    if length != len(octets):
-        raise MalformedMessage(f"a message of {length} octets in {len(octets)}")
 
 
 def _decodeAddressAndOptions(
@@ -84,7 +73,7 @@ def decodeRequest(octets: bytes) -> Request:
     @raise MalformedMessage: It is not exactly one well-formed request.
     @see: L{encodeRequest}
     """
-    _checkWhole(octets, requestLength(octets))
+    checkWhole(octets, requestLength(octets))
     _, command, port = _REQUEST_HEAD.unpack_from(octets)
     address, options = _decodeAddressAndOptions(octets, _REQUEST_HEAD.size, port)
     return Request(known(Command, command), address, options)
@@ -127,7 +116,7 @@ def decodeAuthenticationReply(octets: bytes) -> AuthenticationReply:
     @raise MalformedMessage: It is not exactly one well-formed reply.
     @see: L{encodeAuthenticationReply}
     """
-    _checkWhole(octets, authenticationReplyLength(octets))
+    checkWhole(octets, authenticationReplyLength(octets))
     _, result, method = _AUTHENTICATION_REPLY_HEAD.unpack_from(octets)
     return AuthenticationReply(
         AuthenticationResult(result),
@@ -163,7 +152,7 @@ def decodeOperationReply(octets: bytes) -> OperationReply:
     @raise MalformedMessage: It is not exactly one well-formed reply.
     @see: L{encodeOperationReply}
     """
-    _checkWhole(octets, operationReplyLength(octets))
+    checkWhole(octets, operationReplyLength(octets))
     code, port = _OPERATION_REPLY_HEAD.unpack_from(octets)
     address, options = _decodeAddressAndOptions(octets, _OPERATION_REPLY_HEAD.size, port)
     return OperationReply(known(ReplyCode, code), address, options)
@@ -189,7 +178,7 @@ def decodeAssociationInitialization(octets: bytes) -> AssociationInitialization:
     @raise MalformedMessage: It has another size.
     @see: L{encodeAssociationInitialization}
     """
-    _checkWhole(octets, associationInitializationLength(octets))
+    checkWhole(octets, associationInitializationLength(octets))
     return AssociationInitialization(*_ASSOCIATION_ID.unpack(octets))
 
 

@@ -13,19 +13,6 @@ MINOR_VERSION = 0
 #: How every message with a version field begins.
 VERSION = bytes([MAJOR_VERSION, MINOR_VERSION])
 
-#: Version of the RFC 1929 messages.
-PASSWORD_VERSION = 1
-
-
-class AddressType(IntEnum):
-    """
-    What kind of address follows.
-    """
-
-    IPV4 = 1
-    DOMAIN_NAME = 3
-    IPV6 = 4
-
 
 class OptionKind(IntEnum):
     """

@@ -51,9 +51,9 @@ from socks6.wire.draft06.numbers import (
     SessionType,
     known,
 )
-from socks6.wire.draft06.password import decodeUsernamePassword, encodeUsernamePassword
 from socks6.wire.draft06.stack import STACK_ENCODERS, decodeStackOption
 from socks6.wire.errors import MalformedMessage
+from socks6.wire.password import decodeUsernamePassword, encodeUsernamePassword
 
 _HEAD = Struct("!BH")
 

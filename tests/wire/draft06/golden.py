@@ -5,10 +5,8 @@ tests that hold for every kind of message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
 
 from socks6.values.address import UNSPECIFIED_IPV6, Address, DomainName
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, Command, ReplyCode
@@ -30,20 +28,7 @@ from socks6.values.options import (
     UsernamePassword,
 )
 from socks6.wire import draft06
-from socks6.wire.codec import Octets
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """
-    What there is to spell a kind of message.
-    """
-
-    name: str
-    length: Callable[[Octets], int]
-    decode: Callable[[bytes], Any]
-    encode: Callable[[Any], bytes]
-
+from tests.wire.spelling import Spelling, golden
 
 REQUEST = Spelling("request", draft06.requestLength, draft06.decodeRequest, draft06.encodeRequest)
 AUTHENTICATION_REPLY = Spelling(
@@ -78,56 +63,31 @@ ASSOCIATION_INITIALIZATION = Spelling(
 )
 
 
-@dataclass(frozen=True)
-class Golden:
-    """
-    A message, and the octets that spell it.
-
-    @ivar asked: How many octets the length function asks for in turn, each
-        time that it is given as many as it asked for.
-    """
-
-    name: str
-    spelling: Spelling
-    octets: bytes
-    asked: Sequence[int]
-    value: Any
-
-
-def _golden(
-    name: str, spelling: Spelling, octets: str, asked: Sequence[int], value: object
-) -> Golden:
-    """
-    Read the octets from hexadecimal digits; spaces divide the fields.
-    """
-    return Golden(f"{spelling.name}: {name}", spelling, bytes.fromhex(octets), asked, value)
-
-
 EXAMPLE = DomainName(b"example.com")
 
 GOLDENS = (
-    _golden(
+    golden(
         "CONNECT to an IPv4 address",
         REQUEST,
         "0600 01 01bb 01 c0000201 0000",
         [6, 10, 12],
         Request(Command.CONNECT, Address(IPv4Address("192.0.2.1"), 443)),
     ),
-    _golden(
+    golden(
         "BIND to any IPv6 address, with options",
         REQUEST,
         "0600 02 0000 04 00000000000000000000000000000000 000b 01000784040002 04000401",
         [6, 22, 24, 35],
         Request(Command.BIND, UNSPECIFIED_IPV6, OptionList([ListenBacklog(2), SessionRequest()])),
     ),
-    _golden(
+    golden(
         "UDP ASSOCIATE at a name, with an option",
         REQUEST,
         "0600 03 0035 03 0b 6578616d706c652e636f6d 0008 0500080300000007",
         [6, 7, 18, 20, 28],
         Request(Command.UDP_ASSOCIATE, Address(EXAMPLE, 53), OptionList([TokenExpenditure(7)])),
     ),
-    _golden(
+    golden(
         "failure",
         AUTHENTICATION_REPLY,
         "0600 01 ff 0000",
@@ -137,7 +97,7 @@ GOLDENS = (
             AuthenticationMethod.NONE_ACCEPTABLE,
         ),
     ),
-    _golden(
+    golden(
         "success, with options",
         AUTHENTICATION_REPLY,
         "0600 00 02 000f 04000c020123456789abcdef e00003",
@@ -148,7 +108,7 @@ GOLDENS = (
             OptionList([SessionID(bytes.fromhex("0123456789abcdef")), UnknownOption(0xE0, b"")]),
         ),
     ),
-    _golden(
+    golden(
         "success at an IPv4 address, with an option",
         OPERATION_REPLY,
         "00 9c40 01 cb007105 0005 0100058402",
@@ -159,30 +119,30 @@ GOLDENS = (
             OptionList([MultipathTCP()]),
         ),
     ),
-    _golden(
+    golden(
         "failure at an IPv6 address",
         OPERATION_REPLY,
         "09 0438 04 20010db8000000000000000000000001 0000",
         [4, 20, 22],
         OperationReply(ReplyCode.TIMED_OUT, Address(IPv6Address("2001:db8::1"), 1080)),
     ),
-    _golden(
+    golden(
         "failure at a name",
         OPERATION_REPLY,
         "04 ffff 03 0b 6578616d706c652e636f6d 0000",
         [4, 5, 16, 18],
         OperationReply(ReplyCode.HOST_UNREACHABLE, Address(EXAMPLE, 65535)),
     ),
-    _golden(
+    golden(
         "alice",
         USERNAME_PASSWORD,
         "01 05 616c696365 06 736563726574",
         [2, 8, 14],
         UsernamePassword(b"alice", b"secret"),
     ),
-    _golden("success", USERNAME_PASSWORD_REPLY, "01 00", [2], UsernamePasswordReply(0)),
-    _golden("failure", USERNAME_PASSWORD_REPLY, "01 ff", [2], UsernamePasswordReply(255)),
-    _golden(
+    golden("success", USERNAME_PASSWORD_REPLY, "01 00", [2], UsernamePasswordReply(0)),
+    golden("failure", USERNAME_PASSWORD_REPLY, "01 ff", [2], UsernamePasswordReply(255)),
+    golden(
         "any", ASSOCIATION_INITIALIZATION, "deadbeef", [4], AssociationInitialization(0xDEADBEEF)
     ),
 )

@@ -4,7 +4,7 @@ Tests of L{socks6.wire.draft06.framing}.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from hypothesis import given, settings
@@ -13,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.values.options import UsernamePassword
 from socks6.wire import draft06
-from socks6.wire.codec import Octets
 from socks6.wire.errors import (
     MalformedMessage,
     NotSOCKS6,
@@ -23,15 +22,15 @@ from socks6.wire.errors import (
 )
 from tests.raising import errorOf
 from tests.strategies import damaged, pieces
-from tests.wire.draft06.golden import GOLDENS, HEADS, REQUEST, USERNAME_PASSWORD, Golden, Spelling
+from tests.wire.draft06.golden import GOLDENS, HEADS, REQUEST, USERNAME_PASSWORD
+from tests.wire.spelling import CountedOctets, Golden, Rule, Spelling, received
+from tests.wire.suite import LengthSuite, RulesSuite
 
 #: How requests and Operation Replies begin, up to the address type.
 REQUEST_START = "0600 01 01bb "
 REPLY_START = "00 9c40 "
 
-#: What is wrong, the function that finds it, octets that end with the first
-#: wrong one, the error.
-RULES: Sequence[tuple[str, Callable[[Octets], int], str, type[PeerError]]] = (
+RULES: Sequence[Rule] = (
     ("request of SOCKS 5", draft06.requestLength, "05", VersionMismatch),
     ("request of SOCKS 6.1", draft06.requestLength, "06 01", VersionMismatch),
     *(
@@ -79,118 +78,12 @@ ANY_OCTETS = st.sampled_from(GOLDENS).flatmap(
 )
 
 
-class CountedOctets:
-    """
-    Octets that offer their number and a look at some, and count the looks.
-
-    @ivar seen: How many octets have been looked at.
-    """
-
-    def __init__(self, octets: bytes) -> None:
-        self._octets = octets
-        self.seen = 0
-
-    def __len__(self) -> int:
-        return len(self._octets)
-
-    def __getitem__(self, index: int | slice) -> int | bytes:
-        found = self._octets[index]
-        self.seen += len(found) if isinstance(found, bytes) else 1
-        return found
-
-
-def received(spelling: Spelling, parts: Sequence[bytes]) -> list[object]:
-    """
-    Receive octets part by part, as a connection does: whenever the length
-    function says that a message is whole, it is decoded.
-
-    @return: The messages, and at the end the octets that are left.
-    """
-    messages: list[object] = []
-    waiting = bytearray()
-    for part in parts:
-        waiting += part
-        while 0 < (length := spelling.length(waiting)) <= len(waiting):
-            messages.append(spelling.decode(bytes(waiting[:length])))
-            del waiting[:length]
-    return [*messages, bytes(waiting)]
-
-
-class LengthTests(SynchronousTestCase):
+class LengthTests(LengthSuite, SynchronousTestCase):
     """
     Each length function finds the end of its message, however it arrives.
     """
 
-    def test_everyPrefix(self) -> None:
-        """
-        While a message is not whole more octets are asked for than there are,
-        never more than the message has, and never fewer than before.
-        """
-        for golden in GOLDENS:
-            asked = 1
-            for cut in range(len(golden.octets)):
-                case = f"{golden.name}, cut at {cut}"
-                needed = golden.spelling.length(golden.octets[:cut])
-                self.assertGreater(needed, cut, case)
-                self.assertGreaterEqual(needed, asked, case)
-                asked = needed
-            self.assertLessEqual(asked, len(golden.octets), golden.name)
-
-    def test_asked(self) -> None:
-        """
-        As many octets are asked for as must be there to tell more of the
-        length, and no more.
-        """
-        for golden in GOLDENS:
-            asked = [golden.spelling.length(b"")]
-            while asked[-1] < len(golden.octets):
-                asked.append(golden.spelling.length(golden.octets[: asked[-1]]))
-            self.assertEqual(asked, golden.asked, golden.name)
-
-    def test_whole(self) -> None:
-        """
-        A whole message has its length, whatever follows.
-        """
-        for golden in GOLDENS:
-            for more in (b"", b"\0", b"\xff", golden.octets, bytes(70000)):
-                length = golden.spelling.length(golden.octets + more)
-                self.assertEqual(length, len(golden.octets), f"{golden.name}, {len(more)} more")
-
-    def test_bytearrays(self) -> None:
-        """
-        It makes no difference whether the octets are C{bytes}.
-        """
-        for golden in GOLDENS:
-            for cut in range(len(golden.octets) + 1):
-                octets = golden.octets[:cut]
-                self.assertEqual(
-                    golden.spelling.length(bytearray(octets)), golden.spelling.length(octets)
-                )
-
-    def test_everySplit(self) -> None:
-        """
-        A message cut in two anywhere is received whole.
-        """
-        for golden in GOLDENS:
-            for cut in range(len(golden.octets) + 1):
-                parts = [golden.octets[:cut], golden.octets[cut:]]
-                self.assertEqual(
-                    received(golden.spelling, parts),
-                    [golden.value, b""],
-                    f"{golden.name}, cut at {cut}",
-                )
-
-    def test_oneOctetAtATime(self) -> None:
-        """
-        Messages that trickle in are received one by one.
-        """
-        for golden in GOLDENS:
-            octets = golden.octets * 3
-            self.assertEqual(
-                received(golden.spelling, [octets[at : at + 1] for at in range(len(octets))]),
-                [golden.value, golden.value, golden.value, b""],
-                golden.name,
-            )
+    GOLDENS = GOLDENS
 
     @given(st.data(), st.sampled_from(GOLDENS))
     def test_anyPieces(self, data: st.DataObject, golden: Golden) -> None:
@@ -243,29 +136,12 @@ class LengthTests(SynchronousTestCase):
                 self.assertLessEqual(counted.seen, 8, f"{spelling.name}, {size} octets")
 
 
-class RulesTests(SynchronousTestCase):
+class RulesTests(RulesSuite, SynchronousTestCase):
     """
     What is wrong is found as soon as it is there.
     """
 
-    def test_firstWrongOctet(self) -> None:
-        """
-        The first wrong octet raises; nothing does before.
-        """
-        for what, length, digits, error in RULES:
-            octets = bytes.fromhex(digits)
-            for cut in range(len(octets)):
-                self.assertGreater(length(octets[:cut]), cut, f"{what}, cut at {cut}")
-            self.assertIs(type(errorOf(PeerError, length, octets)), error, what)
-
-    def test_moreOctets(self) -> None:
-        """
-        More octets make no message out of what is wrong.
-        """
-        for what, length, digits, error in RULES:
-            for more in (b"\0", bytes(20000)):
-                octets = bytes.fromhex(digits) + more
-                self.assertIs(type(errorOf(PeerError, length, octets)), error, what)
+    RULES = RULES
 
     def test_unknownAddressType(self) -> None:
         """

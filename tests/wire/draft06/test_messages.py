@@ -1,5 +1,5 @@
 """
-Tests of L{socks6.wire.draft06.messages} and L{socks6.wire.draft06.address}.
+Tests of L{socks6.wire.draft06.messages}.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ from tests.wire.draft06.golden import (
     REQUEST,
     USERNAME_PASSWORD,
     USERNAME_PASSWORD_REPLY,
-    Spelling,
 )
+from tests.wire.spelling import Spelling
+from tests.wire.suite import GoldenSuite
 
 #: How a request begins, up to the address type.
 REQUEST_START = bytes.fromhex("0600 01 0050")
@@ -71,24 +72,12 @@ ANY_OCTETS = MESSAGES.flatmap(
 )
 
 
-class GoldenTests(SynchronousTestCase):
+class GoldenTests(GoldenSuite, SynchronousTestCase):
     """
     Messages are spelled as the draft's tables say.
     """
 
-    def test_encode(self) -> None:
-        """
-        Each message becomes its octets.
-        """
-        for golden in GOLDENS:
-            self.assertEqual(golden.spelling.encode(golden.value), golden.octets, golden.name)
-
-    def test_decode(self) -> None:
-        """
-        The octets become the message.
-        """
-        for golden in GOLDENS:
-            self.assertEqual(golden.spelling.decode(golden.octets), golden.value, golden.name)
+    GOLDENS = GOLDENS
 
     def test_fixed(self) -> None:
         """
@@ -179,24 +168,6 @@ class RulesTests(SynchronousTestCase):
     """
     Decoders accept exactly one well-formed message.
     """
-
-    def test_everyTruncation(self) -> None:
-        """
-        A message that lacks octets at its end is malformed.
-        """
-        for golden in GOLDENS:
-            for cut in range(len(golden.octets)):
-                error = errorOf(PeerError, golden.spelling.decode, golden.octets[:cut])
-                self.assertIs(type(error), MalformedMessage, f"{golden.name}, cut at {cut}")
-
-    def test_trailingOctets(self) -> None:
-        """
-        So is one that something follows.
-        """
-        for golden in GOLDENS:
-            for more in (b"\0", golden.octets):
-                error = errorOf(PeerError, golden.spelling.decode, golden.octets + more)
-                self.assertIs(type(error), MalformedMessage, golden.name)
 
     def test_brokenOptions(self) -> None:
         """

@@ -58,8 +58,8 @@ from tests.wire.draft06.golden import (
     REQUEST,
     USERNAME_PASSWORD,
     USERNAME_PASSWORD_REPLY,
-    Spelling,
 )
+from tests.wire.spelling import Spelling
 
 VECTORS = json.loads(
     (Path(__file__).resolve().parents[2] / "vectors" / "draft06.json").read_text("utf-8")
