@@ -37,22 +37,33 @@ class OutboundFailed(ConnectError, SOCKS6Error):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class OutboundRequest:
+    """
+    What a client wants of the way to a remote host.
+
+    @ivar address: Where to: an IP address, or a name as the client wrote it.
+    @ivar typeOfService: The IP type of service of the packets to send; L{None}: the
+        system's.
+    @ivar session: What all requests of one session have in common, and no others
+        have; L{None}: the request is in none.  It tells nobody the session's ID.
+    """
+
+    address: Address
+    typeOfService: int | None = None
+    session: bytes | None = None
+
+
 class IOutbound(Interface):
     """
     A proxy's way to remote hosts.
     """
 
-    def connect(
-        destination: Address, protocol: IProtocol, typeOfService: int | None
-    ) -> Deferred[None]:
+    def connect(request: OutboundRequest, protocol: IProtocol) -> Deferred[None]:
         """
         Connect to a remote host.
 
-        @param destination: Where to: an IP address, or a name as the client
-            wrote it.
         @param protocol: What to connect.
-        @param typeOfService: The IP type of service of the packets to send, or
-            L{None} for the system's.
         @return: Fires as soon as C{protocol} has its transport, in the same turn
             of the reactor, so that nothing can have come before somebody listens.
             Fails with L{OutboundFailed} when there is none.  Cancelling gives up

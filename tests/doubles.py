@@ -35,8 +35,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from socks6.interfaces import IOutbound, OutboundFailed
-from socks6.values.address import Address
+from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.values.codes import ReplyCode
 
 #: Where the proxy is, for its clients; who they are; where it is for remote
@@ -468,14 +467,14 @@ class Attempt:
     def __init__(
         self,
         network: Network,
-        destination: Address,
+        request: OutboundRequest,
         protocol: IProtocol,
-        typeOfService: int | None,
     ) -> None:
         self._network = network
-        self.destination = destination
+        self.request = request
+        self.destination = request.address
         self.protocol = protocol
-        self.typeOfService = typeOfService
+        self.typeOfService = request.typeOfService
         self.cancelled = False
         self.whenCancelled: Callable[[], object] = lambda: None
         self.done: Deferred[None] = Deferred(self._cancel)
@@ -526,15 +525,13 @@ class MemoryOutbound:
         self._network = network
         self.attempts: list[Attempt] = []
 
-    def connect(
-        self, destination: Address, protocol: IProtocol, typeOfService: int | None
-    ) -> Deferred[None]:
+    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[None]:
         """
         Wait for the test to decide.
 
         @see: L{IOutbound.connect}
         """
-        attempt = Attempt(self._network, destination, protocol, typeOfService)
+        attempt = Attempt(self._network, request, protocol)
         self.attempts.append(attempt)
         return attempt.done
 

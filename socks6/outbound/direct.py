@@ -28,9 +28,9 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ServerFactory
 from zope.interface import implementer
 
-from socks6.interfaces import IOutbound, OutboundFailed
+from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.attempt import ConnectAttempt, failureOf
-from socks6.values.address import Address, DomainName
+from socks6.values.address import DomainName
 from socks6.values.codes import ReplyCode
 
 IPAddress = IPv4Address | IPv6Address
@@ -101,16 +101,14 @@ class DirectOutbound:
         self._timeout = timeout
         self._resolver = resolver
 
-    def connect(
-        self, destination: Address, protocol: IProtocol, typeOfService: int | None
-    ) -> Deferred[None]:
+    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[None]:
         """
         Connect to a remote host.
 
         @see: L{IOutbound.connect}
         """
-        race = _Race(self._reactor, protocol, destination.port, typeOfService, self._timeout)
-        host = destination.host
+        host, port = request.address.host, request.address.port
+        race = _Race(self._reactor, protocol, port, request.typeOfService, self._timeout)
         if isinstance(host, DomainName):
             self._resolve(host, race)
         else:

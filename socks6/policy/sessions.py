@@ -87,12 +87,15 @@ class Membership:
         done yet.
     @ivar options: What is to be said about it in the Authentication Reply.
     @ivar outcome: What became of the token that the request spends, if it does.
+    @ivar session: The session's key, which tells nobody its ID; L{None}: there is
+        none.
     """
 
     identity: Identity
     admitted: bool = True
     options: OptionList = NO_OPTIONS
     outcome: TokenOutcome | None = None
+    session: bytes | None = None
 
 
 class SessionService(Service):
@@ -179,9 +182,8 @@ class SessionService(Service):
         outcome = None if demand.token is None else TokenOutcome.NO_WINDOW
         windowSize = demand.windowSize if outcome is None else None
         try:
-            window = await self._store.open(
-                _key(identifier, isAnonymous), record, windowSize, self._limits
-            )
+            key = _key(identifier, isAnonymous)
+            window = await self._store.open(key, record, windowSize, self._limits)
         except (SessionsExhausted, SessionStoreFailed) as error:
             if self._lines.take():
                 self._log.warn(
@@ -195,7 +197,7 @@ class SessionService(Service):
         if trust is SessionTrust.NOWHERE:
             options.append(SessionUntrusted())
         options += _idempotenceOptions(outcome, window)
-        return Membership(identity, options=OptionList(options), outcome=outcome)
+        return Membership(identity, options=OptionList(options), outcome=outcome, session=key)
 
     async def use(
         self,
@@ -229,7 +231,7 @@ class SessionService(Service):
         if not use.admitted:
             return Membership(identity, admitted=False)
         options = OptionList([SessionOK(), *_idempotenceOptions(use.outcome, use.window)])
-        return Membership(identity, options=options, outcome=use.outcome)
+        return Membership(identity, options=options, outcome=use.outcome, session=key)
 
     def _trustsOf(self, client: Client) -> tuple[SessionTrust, ...]:
         """

@@ -12,7 +12,7 @@ from socks6.interfaces import SessionStoreFailed
 from socks6.machine.server import REFUSAL
 from socks6.policy.authentication import ANONYMOUS, Identity
 from socks6.policy.sessions import Client, Membership, sameIdentity
-from socks6.server.legs import LegProtocol
+from socks6.relay.legs import LegProtocol
 from socks6.sockets import isEncrypted
 from socks6.text import words
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, TokenOutcome
@@ -34,10 +34,12 @@ class Admission:
     @ivar identity: Who it is; L{None}: it has been refused.
     @ivar objection: Why nothing may be done for it, for the log; empty if
         something may.
+    @ivar session: What all requests of its session have in common, if it is in one.
     """
 
     identity: Identity | None
     objection: str = ""
+    session: bytes | None = None
 
 
 async def admit(negotiation: Negotiation, request: Request) -> Admission:
@@ -146,9 +148,10 @@ def _admitted(
     """
     _welcome(negotiation, method, membership.options)
     outcome = membership.outcome
-    if outcome is None or outcome is TokenOutcome.SUCCESS:
-        return Admission(membership.identity)
-    return Admission(membership.identity, f"token not eligible: {words(outcome)}")
+    objection = ""
+    if outcome is not None and outcome is not TokenOutcome.SUCCESS:
+        objection = f"token not eligible: {words(outcome)}"
+    return Admission(membership.identity, objection, membership.session)
 
 
 def _welcome(negotiation: Negotiation, method: AuthenticationMethod, options: OptionList) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
-from socks6.interfaces import OutboundFailed
-from socks6.server.legs import LegProtocol
+from socks6.interfaces import OutboundFailed, OutboundRequest
+from socks6.relay.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.sockets import setTypeOfService, socketOf
 from socks6.values.address import Address, addressFromText
@@ -40,7 +40,8 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     remote = LegProtocol()
     try:
         await negotiation.factory.outbound.connect(
-            request.address, remote, wishes.get(Leg.PROXY_REMOTE)
+            OutboundRequest(request.address, wishes.get(Leg.PROXY_REMOTE), negotiation.session),
+            remote,
         )
     except OutboundFailed as failure:
         negotiation.fail(failure.replyCode, failure.reason)

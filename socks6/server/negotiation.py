@@ -14,11 +14,11 @@ from twisted.python.failure import Failure
 
 from socks6.machine.events import RequestReceived, ServerEvent
 from socks6.machine.server import ServerConnection, ServerState
+from socks6.relay.farewell import sayFarewell
+from socks6.relay.legs import LegProtocol, describe
+from socks6.relay.relay import Relay, RelayResult
 from socks6.server.accesslog import RequestRecord
 from socks6.server.admission import admit
-from socks6.server.farewell import sayFarewell
-from socks6.server.legs import LegProtocol, describe
-from socks6.server.relay import Relay, RelayResult
 from socks6.text import words
 from socks6.values.address import Address, unspecifiedLike
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, ReplyCode
@@ -63,6 +63,8 @@ class Negotiation:
         """
         self.factory = factory
         self.leg = leg
+        #: What all requests of the client's session have in common, if there is one.
+        self.session: bytes | None = None
         self.inputOver = False
         self._transport: Any = leg.transport
         self._machine = ServerConnection(factory.codec)
@@ -185,6 +187,7 @@ class Negotiation:
             return
         assert self._record is not None
         self._record.identity = admission.identity
+        self.session = admission.session
         operation = self.factory.operations.get(request.command)
         if admission.objection:
             self.fail(ReplyCode.GENERAL_FAILURE, admission.objection)

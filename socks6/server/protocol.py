@@ -13,9 +13,9 @@ from twisted.internet.protocol import Factory
 from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
 from socks6.policy.sessions import SessionService
+from socks6.relay.legs import LegProtocol
 from socks6.server.accesslog import AccessLog
 from socks6.server.connect import connect, noop
-from socks6.server.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.values.codes import Command
 from socks6.values.messages import Request

@@ -21,8 +21,8 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from socks6.relay.relay import Relay
 from socks6.server.protocol import SOCKS6ServerProtocol
-from socks6.server.relay import Relay
 from socks6.server.service import ProxyService, proxyService
 from socks6.server.tls import TLSServerEndpoint, serverContext
 from socks6.sockets import _lowest

@@ -8,7 +8,7 @@ import socket
 import ssl
 from typing import Any
 
-from socks6.server import relay
+from socks6.relay import relay
 from tests.integration import relaying
 from tests.integration.certificates import Authority
 from tests.integration.peers import receiveAll, reset

@@ -28,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from socks6.interfaces import IOutbound, OutboundFailed
+from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound import direct as module
 from socks6.outbound.direct import ATTEMPT_DELAY, DirectOutbound, interleave
 from socks6.values.address import Address, DomainName
@@ -196,7 +196,8 @@ class DirectTestCase(SynchronousTestCase):
             destination = ip_address(host)
         except ValueError:
             destination = DomainName(host.encode("ascii"))
-        return self.outbound.connect(Address(destination, port), self.protocol, typeOfService)
+        request = OutboundRequest(Address(destination, port), typeOfService)
+        return self.outbound.connect(request, self.protocol)
 
     def assertNothingLeft(self) -> None:
         """
@@ -536,7 +537,7 @@ class NameTests(ScriptedTestCase):
         """
         for octets in (b"a b", b"a..b", b".a", b".", b"a/b", b"b\xfccher", b"::1", b"a\nb", b"a\n"):
             destination = Address(DomainName(octets), 80)
-            done = self.outbound.connect(destination, self.protocol, None)
+            done = self.outbound.connect(OutboundRequest(destination), self.protocol)
             self.assertEqual(self.failure(done).replyCode, ReplyCode.HOST_UNREACHABLE, octets)
         self.assertEqual(self.resolver.asked, [])
 
@@ -547,7 +548,7 @@ class NameTests(ScriptedTestCase):
         self.connect("several.example").addErrback(lambda failure: None)
         self.resolver.asked.clear()
         destination = Address(DomainName(b"192.0.2.1"), 80)
-        done = self.outbound.connect(destination, self.protocol, None)
+        done = self.outbound.connect(OutboundRequest(destination), self.protocol)
         self.assertEqual(self.tried, ["192.0.2.1"])
         self.attempts[-1].succeed()
         self.successResultOf(done)
@@ -560,7 +561,8 @@ class NameTests(ScriptedTestCase):
         for host in ("0.0.0.0", "::", "::ffff:0.0.0.0"):
             done = self.connect(host)
             self.assertEqual(self.failure(done).replyCode, ReplyCode.GENERAL_FAILURE, host)
-        done = self.outbound.connect(Address(DomainName(b"0.0.0.0"), 80), self.protocol, None)
+        request = OutboundRequest(Address(DomainName(b"0.0.0.0"), 80))
+        done = self.outbound.connect(request, self.protocol)
         self.assertEqual(self.failure(done).replyCode, ReplyCode.GENERAL_FAILURE)
         # The system's resolver takes "0" for an address.
         done = self.connect("0")

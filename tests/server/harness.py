@@ -14,7 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.policy.authentication import Authenticator
-from socks6.server import farewell, relay
+from socks6.relay import farewell, relay
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.server.tls import serverContext
 from socks6.sockets import Delivery, socketOf

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from zope.interface.verify import verifyObject
 
+from socks6.relay.farewell import GRACE
 from socks6.server.accesslog import RUBBISH_LINES
-from socks6.server.farewell import GRACE
 from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import OPERATIONS, SOCKS6ServerFactory
 from socks6.values.codes import Command, ReplyCode

@@ -1,5 +1,5 @@
 """
-Tests of L{socks6.server.relay}.
+Tests of L{socks6.relay.relay}.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory
 from zope.interface.verify import verifyObject
 
-from socks6.server.farewell import GRACE, STALL_TIMEOUT
-from socks6.server.legs import LegProtocol
-from socks6.server.relay import Relay, RelayResult, _Direction
+from socks6.relay.farewell import GRACE, STALL_TIMEOUT
+from socks6.relay.legs import LegProtocol
+from socks6.relay.relay import Relay, RelayResult, _Direction
 from tests.doubles import Peer, TLSPeer
 from tests.server.harness import MemoryTestCase, TLSServer
 

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from socks6.server.legs import LegProtocol
+from socks6.relay.legs import LegProtocol
 from socks6.sockets import Delivery, canHalfClose, closeSocketUnder, delivery
 
 #: Seconds between two looks at what the peer has acknowledged.

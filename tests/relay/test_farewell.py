@@ -1,5 +1,5 @@
 """
-Tests of L{socks6.server.farewell}.
+Tests of L{socks6.relay.farewell}.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
-from socks6.server import farewell
-from socks6.server.farewell import GRACE, LIMIT, STALL_TIMEOUT, sayFarewell
-from socks6.server.legs import LegProtocol
+from socks6.relay import farewell
+from socks6.relay.farewell import GRACE, LIMIT, STALL_TIMEOUT, sayFarewell
+from socks6.relay.legs import LegProtocol
 from tests.doubles import Peer, TLSPeer
 from tests.server.harness import MemoryTestCase, TLSServer
 

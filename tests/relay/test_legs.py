@@ -1,5 +1,5 @@
 """
-Tests of L{socks6.server.legs}.
+Tests of L{socks6.relay.legs}.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from socks6.server.legs import NOBODY, LegProtocol, describe
+from socks6.relay.legs import NOBODY, LegProtocol, describe
 from tests.server.harness import MemoryTestCase
 
 

@@ -16,8 +16,8 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from socks6.server.farewell import sayFarewell
-from socks6.server.legs import LegProtocol
+from socks6.relay.farewell import sayFarewell
+from socks6.relay.legs import LegProtocol
 from socks6.sockets import Delivery, canHalfClose, deliverRest, delivery, isClosing, isReset
 
 #: Seconds between two looks at a peer that is not read.

@@ -1,0 +1,3 @@
+"""
+Octets between two connections: what comes when all has been negotiated.
+"""
