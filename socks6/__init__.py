@@ -12,6 +12,7 @@ Octets pass through stages, and a stage imports only those named before it:
   - L{socks6.client}: the client's side; needs no policy and no server
   - L{socks6.policy}: who may do what
   - L{socks6.outbound}: how the proxy reaches remote hosts
+  - L{socks6.serving}: clients' connections, whatever they speak
   - L{socks6.server}: the proxy's side of a connection
   - L{socks6.tap}: the command line of C{twistd socks6}
 

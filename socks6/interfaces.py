@@ -59,15 +59,15 @@ class IOutbound(Interface):
     A proxy's way to remote hosts.
     """
 
-    def connect(request: OutboundRequest, protocol: IProtocol) -> Deferred[None]:
+    def connect(request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """
         Connect to a remote host.
 
         @param protocol: What to connect.
         @return: Fires as soon as C{protocol} has its transport, in the same turn
-            of the reactor, so that nothing can have come before somebody listens.
-            Fails with L{OutboundFailed} when there is none.  Cancelling gives up
-            at once.
+            of the reactor, so that nothing can have come before somebody listens;
+            with the address that the remote host sees, if it is known.  Fails with
+            L{OutboundFailed} when there is none.  Cancelling gives up at once.
         """
 
 

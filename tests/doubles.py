@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -36,6 +36,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
+from socks6.values.address import Address, addressFromText
 from socks6.values.codes import ReplyCode
 
 #: Where the proxy is, for its clients; who they are; where it is for remote
@@ -477,9 +478,9 @@ class Attempt:
         self.typeOfService = request.typeOfService
         self.cancelled = False
         self.whenCancelled: Callable[[], object] = lambda: None
-        self.done: Deferred[None] = Deferred(self._cancel)
+        self.done: Deferred[Address | None] = Deferred(self._cancel)
 
-    def _cancel(self, done: Deferred[None]) -> None:
+    def _cancel(self, done: Deferred[Address | None]) -> None:
         """
         Take note.
         """
@@ -495,7 +496,10 @@ class Attempt:
         @return: The remote host.
         """
         remote = self._network.attach(self.protocol, host, REMOTE_ADDRESS, family)
-        self.done.callback(None)
+        bound = None
+        if isinstance(host, IPv4Address | IPv6Address):
+            bound = addressFromText(host.host, host.port)
+        self.done.callback(bound)
         self._network.spin()
         return remote
 
@@ -525,7 +529,7 @@ class MemoryOutbound:
         self._network = network
         self.attempts: list[Attempt] = []
 
-    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[None]:
+    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """
         Wait for the test to decide.
 

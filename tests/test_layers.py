@@ -25,7 +25,8 @@ STAGES = {
     "client": {"values", "wire", "machine", "interfaces"},
     "policy": {"values", "wire", "machine", "interfaces"},
     "outbound": {"values", "wire", "machine", "interfaces", "client"},
-    "server": {"values", "wire", "machine", "interfaces", "relay", "policy"},
+    "serving": {"values", "wire", "interfaces", "relay"},
+    "server": {"values", "wire", "machine", "interfaces", "relay", "policy", "serving"},
     "tap": {
         "values",
         "wire",
@@ -35,6 +36,7 @@ STAGES = {
         "client",
         "policy",
         "outbound",
+        "serving",
         "server",
     },
 }
@@ -44,7 +46,7 @@ STAGES = {
 LEAF_MAY_IMPORT = {"values", "interfaces"}
 
 #: Those that may import leaves.
-MAY_IMPORT_LEAVES = {"relay", "client", "policy", "outbound", "server", "tap"}
+MAY_IMPORT_LEAVES = {"relay", "client", "policy", "outbound", "serving", "server", "tap"}
 
 #: Module -> what it may import although its stage may not.
 EXCEPTIONS = {

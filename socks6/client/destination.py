@@ -12,7 +12,7 @@ import idna
 from twisted.internet import address
 from twisted.internet.interfaces import IAddress
 
-from socks6.values.address import Address, DomainName, Host
+from socks6.values.address import Address, DomainName, Host, addressFromText
 from socks6.values.codes import MAX_PORT
 
 
@@ -82,3 +82,16 @@ def shownAddress(where: Address) -> IAddress:
     if isinstance(where.host, IPv6Address):
         return address.IPv6Address("TCP", str(where.host), where.port)
     return address.HostnameAddress(where.host.octets, where.port)
+
+
+def addressShown(shown: IAddress) -> Address | None:
+    """
+    Read the address that a transport shows.
+
+    @return: L{None}: it is none that the protocol could carry.
+    """
+    if isinstance(shown, address.IPv4Address | address.IPv6Address):
+        return addressFromText(shown.host, shown.port)
+    if isinstance(shown, address.HostnameAddress):
+        return Address(DomainName(shown.hostname), shown.port)
+    return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, TimeoutError
 
 from socks6.text import words
 from socks6.values.codes import ReplyCode, TokenOutcome
@@ -86,6 +86,19 @@ class SessionClosed(ConnectError, SOCKS6Error):
 
     def __init__(self) -> None:
         super().__init__(string="the session is closed")  # type: ignore[no-untyped-call]
+
+
+class NoAnswer(TimeoutError, SOCKS6Error):
+    """
+    The proxy took too long to reply, or the way from it to the destination did.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """
+        @param seconds: How long it was waited for.
+        """
+        reason = f"no answer from the proxy within {seconds:g} s"
+        super().__init__(string=reason)  # type: ignore[no-untyped-call]
 
 
 class ProxyFault(PeerError, ConnectError):

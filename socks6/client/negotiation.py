@@ -5,16 +5,11 @@ From a connection to the proxy to a tunnel.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twisted.internet.error import (
-    ConnectError,
-    ConnectionAborted,
-    ConnectionClosed,
-    TimeoutError,
-)
+from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionClosed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -23,6 +18,7 @@ from socks6.client.access import Passage, Remedy
 from socks6.client.destination import shownAddress
 from socks6.client.errors import (
     AuthenticationRefused,
+    NoAnswer,
     TokenRefused,
     proxyFault,
     requestRefused,
@@ -33,7 +29,7 @@ from socks6.machine.client import ClientConnection
 from socks6.values.address import Address
 from socks6.values.codes import Command, ReplyCode, TokenOutcome
 from socks6.values.messages import OperationReply, Request
-from socks6.values.options import OptionList, SessionInvalid, TokenExpenditureReply
+from socks6.values.options import Option, OptionList, SessionInvalid, TokenExpenditureReply
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
 
@@ -58,6 +54,7 @@ class Terms:
         request has been written.
     @ivar timeout: Seconds that the proxy may take.
     @ivar codec: The draft to speak.
+    @ivar options: What to say of the operation itself.
     """
 
     clock: IReactorTime
@@ -66,6 +63,7 @@ class Terms:
     optimistic: bool
     timeout: float
     codec: Codec
+    options: Sequence[Option] = ()
 
     def __post_init__(self) -> None:
         """
@@ -83,7 +81,8 @@ class Terms:
         It lists no authentication methods, so that there is no exchange of
         credentials, and data may follow it at once.
         """
-        return Request(self.command, self.address, passage.options)
+        options = OptionList([*passage.options, *self.options])
+        return Request(self.command, self.address, options)
 
 
 class Negotiation(Receiver):
@@ -262,9 +261,7 @@ class Negotiation(Receiver):
         """
         Give up on a proxy that does not answer.
         """
-        seconds = self._terms.timeout
-        error = TimeoutError(string=f"no answer from the proxy within {seconds:g} s")
-        self.abort(Failure(error))
+        self.abort(Failure(NoAnswer(self._terms.timeout)))
 
     def abort(self, failure: Failure) -> None:
         """

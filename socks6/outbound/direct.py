@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain, zip_longest
-from typing import Any
 
 from twisted.internet import address as addresses
 from twisted.internet.defer import Deferred
@@ -25,12 +24,12 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IResolutionReceiver,
 )
-from twisted.internet.protocol import ServerFactory
 from zope.interface import implementer
 
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.attempt import ConnectAttempt, failureOf
-from socks6.values.address import DomainName
+from socks6.outbound.prepared import Prepared
+from socks6.values.address import Address, DomainName, addressFromText
 from socks6.values.codes import ReplyCode
 
 IPAddress = IPv4Address | IPv6Address
@@ -101,7 +100,7 @@ class DirectOutbound:
         self._timeout = timeout
         self._resolver = resolver
 
-    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[None]:
+    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """
         Connect to a remote host.
 
@@ -171,26 +170,6 @@ class _Receiver:
         self._race.run(interleave(self._hosts))
 
 
-class _Prepared(ServerFactory):
-    """
-    Gives the one protocol that it was made with.
-    """
-
-    noisy = False
-
-    def __init__(self, prepared: IProtocol) -> None:
-        """
-        @param prepared: The protocol.
-        """
-        self._prepared = prepared
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """
-        Give the protocol.
-        """
-        return self._prepared
-
-
 class _Race:
     """
     The attempts to reach the addresses of one destination, one beside the
@@ -213,7 +192,7 @@ class _Race:
 
         @param timeout: Seconds for all attempts together.
         """
-        self.done: Deferred[None] = Deferred(lambda done: self._stop())
+        self.done: Deferred[Address | None] = Deferred(lambda done: self._stop())
         self.resolution: IHostResolution | None = None
         self._reactor = reactor
         self._protocol = protocol
@@ -274,31 +253,36 @@ class _Race:
         See what to do after an attempt.
         """
         self._attempts.discard(attempt)
-        failure = failure or self._adopt(attempt)
-        if failure is None:
-            self._stop()
-            self.done.callback(None)
-        else:
-            self._failures.append(failure)
+        try:
+            if failure is not None:
+                raise failure
+            bound = self._adopt(attempt)
+        except OutboundFailed as reason:
+            self._failures.append(reason)
             self._tryNext()
+        else:
+            self._stop()
+            self.done.callback(bound)
 
-    def _adopt(self, attempt: ConnectAttempt) -> OutboundFailed | None:
+    def _adopt(self, attempt: ConnectAttempt) -> Address:
         """
         Give the protocol its transport.
 
-        @return: Why it has none, in case.
+        @return: Our own address.
+        @raise OutboundFailed: It has none.
         """
         handle = attempt.take()
         try:
+            host, port = handle.getsockname()[:2]
             IReactorSocket(self._reactor).adoptStreamConnection(
-                handle.fileno(), handle.family, _Prepared(self._protocol)
+                handle.fileno(), handle.family, Prepared(self._protocol)
             )
         except OSError as error:
             # Out of descriptors, or the remote host has gone already.
-            return failureOf(error, handle.family)
+            raise failureOf(error, handle.family) from None
         finally:
             handle.close()
-        return None
+        return addressFromText(host, port)
 
     def fail(self, failure: OutboundFailed) -> None:
         """

@@ -6,16 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
-
 from socks6.interfaces import OutboundFailed, OutboundRequest
 from socks6.relay.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.sockets import setTypeOfService, socketOf
-from socks6.values.address import Address, addressFromText
 from socks6.values.codes import Leg, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import IPTypeOfService, OptionList
+from socks6.wire.errors import UsageError
 
 
 async def noop(negotiation: Negotiation, request: Request) -> None:
@@ -39,38 +37,27 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     wishes = _typeOfServiceWishes(request.options)
     remote = LegProtocol()
     try:
-        await negotiation.factory.outbound.connect(
+        bound = await negotiation.factory.outbound.connect(
             OutboundRequest(request.address, wishes.get(Leg.PROXY_REMOTE), negotiation.session),
             remote,
         )
     except OutboundFailed as failure:
         negotiation.fail(failure.replyCode, failure.reason)
         return
+    if remote.transport is None:
+        raise UsageError("the outbound has connected nothing")
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return
     legs = {Leg.CLIENT_PROXY: negotiation.leg, Leg.PROXY_REMOTE: remote}
     try:
-        negotiation.reply(ReplyCode.SUCCESS, _boundAddress(remote), _honour(wishes, legs))
+        negotiation.reply(ReplyCode.SUCCESS, bound, _honour(wishes, legs))
     except BaseException:
         # Nobody else knows of it, not even if the outbound connected although
         # the client is gone.
         remote.abort()
         raise
     negotiation.relay(remote)
-
-
-def _boundAddress(remote: LegProtocol) -> Address | None:
-    """
-    Find our own address on the way to a remote host.
-
-    @return: L{None}: it is no IP address, as some outbound may have it.
-    """
-    transport: Any = remote.transport
-    bound = transport.getHost()
-    if not isinstance(bound, IPv4Address | IPv6Address):
-        return None
-    return addressFromText(bound.host, bound.port)
 
 
 def _typeOfServiceWishes(options: OptionList) -> dict[Leg, int]:

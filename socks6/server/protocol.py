@@ -6,17 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory
 
 from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
 from socks6.policy.sessions import SessionService
-from socks6.relay.legs import LegProtocol
-from socks6.server.accesslog import AccessLog
 from socks6.server.connect import connect, noop
 from socks6.server.negotiation import Negotiation
+from socks6.serving.factory import ClientProtocol, ServingFactory
 from socks6.values.codes import Command
 from socks6.values.messages import Request
 from socks6.wire import DEFAULT_CODEC
@@ -30,39 +27,19 @@ Operation = Callable[[Negotiation, Request], Awaitable[None]]
 OPERATIONS: Mapping[int, Operation] = {Command.NOOP: noop, Command.CONNECT: connect}
 
 
-class SOCKS6ServerProtocol(LegProtocol):
+class SOCKS6ServerProtocol(ClientProtocol):
     """
     A client's connection to the proxy.
     """
 
-    factory: SOCKS6ServerFactory
 
-    def connectionMade(self) -> None:
-        """
-        Wait for the request.
-        """
-        super().connectionMade()
-        self._negotiation = Negotiation(self.factory, self)
-        self.receiver = self._negotiation
-        self.factory.connectionCame(self)
-
-    def cut(self) -> None:
-        """
-        Close the connection at once, and the remote host's with it.
-        """
-        self._negotiation.abort()
-
-
-class SOCKS6ServerFactory(Factory):
+class SOCKS6ServerFactory(ServingFactory):
     """
     Makes the proxy's side of its clients' connections, and knows those that
     are open.
-
-    @ivar accessLog: What the clients do.
     """
 
-    protocol = SOCKS6ServerProtocol  # type: ignore[assignment]
-    noisy = False
+    protocol = SOCKS6ServerProtocol
 
     def __init__(
         self,
@@ -88,45 +65,17 @@ class SOCKS6ServerFactory(Factory):
         @param operations: What each command does; one that is not there is
             answered with "command not supported".
         """
-        self.clock = clock
+        super().__init__(clock, requestTimeout, idleTimeout)
         self.outbound = outbound
         self.authenticator = authenticator or Authenticator()
         self.sessions = sessions or SessionService(clock)
-        self.requestTimeout = requestTimeout
-        self.idleTimeout = idleTimeout
         self.codec = codec
         self.operations = operations
-        self.accessLog = AccessLog(clock)
-        self._connections: set[SOCKS6ServerProtocol] = set()
-        self._whenEmpty: list[Deferred[None]] = []
 
-    def connectionCame(self, protocol: SOCKS6ServerProtocol) -> None:
+    def converse(self, protocol: ClientProtocol) -> Negotiation:
         """
-        Take note of a connection.
-        """
-        self._connections.add(protocol)
+        Begin to wait for a request.
 
-    def connectionGone(self, protocol: SOCKS6ServerProtocol) -> None:
+        @see: L{ServingFactory.converse}
         """
-        Forget a connection that is closed, and whose remote one is.
-        """
-        self._connections.discard(protocol)
-        if not self._connections:
-            waiting, self._whenEmpty = self._whenEmpty, []
-            for each in waiting:
-                each.callback(None)
-
-    def cutAll(self) -> Deferred[None]:
-        """
-        Close all connections at once.
-
-        @return: Fires when they are closed; never fails.
-        """
-        self.accessLog.flush()
-        if not self._connections:
-            return succeed(None)
-        gone: Deferred[None] = Deferred()
-        self._whenEmpty.append(gone)
-        for protocol in list(self._connections):
-            protocol.cut()
-        return gone
+        return Negotiation(self, protocol)

@@ -22,9 +22,9 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from socks6.relay.relay import Relay
-from socks6.server.protocol import SOCKS6ServerProtocol
 from socks6.server.service import ProxyService, proxyService
 from socks6.server.tls import TLSServerEndpoint, serverContext
+from socks6.serving.factory import ClientProtocol
 from socks6.sockets import _lowest
 from tests.integration.certificates import Authority
 from tests.integration.peers import DEADLINE, Place, listen
@@ -52,7 +52,7 @@ class RunningProxy:
         self.place: Place = (address.host, address.port) if name is None else os.fsdecode(name)
 
     @property
-    def clients(self) -> set[SOCKS6ServerProtocol]:
+    def clients(self) -> set[ClientProtocol]:
         """
         The connections that the proxy has not forgotten.
         """
@@ -62,7 +62,7 @@ class RunningProxy:
         """
         The tunnels at work.
         """
-        found = [client._negotiation._relay for client in self.clients]
+        found = [client._conversation._relay for client in self.clients]
         return [relay for relay in found if relay is not None]
 
 

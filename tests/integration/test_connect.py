@@ -425,7 +425,7 @@ class EarlyDataTests(ProxyTestCase):
         length = await inThread(send)
         (connection,) = proxy.clients
         self.assertGreater(length, 2 * 65536)
-        self.assertLess(connection._negotiation._machine.heldLength, 2**18)
+        self.assertLess(connection._conversation.heldLength, 2**18)
 
         def read() -> bytes:
             # The queue, of those who filled it, and the next SYN gets through.

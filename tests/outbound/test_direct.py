@@ -235,8 +235,9 @@ class SocketTests(DirectTestCase):
         done = self.connect(*listener.getsockname())
         self.assertNoResult(done)
         self.reactor.spin()
-        self.assertIsNone(self.successResultOf(done))
+        bound = self.successResultOf(done)
         transport: Any = self.protocol.transport
+        self.assertEqual((str(bound.host), bound.port), transport.getsockname()[:2])
         self.assertEqual(transport.getpeername(), listener.getsockname())
         self.assertEqual(self.resolver.asked, [])
         self.assertNothingLeft()
@@ -249,8 +250,9 @@ class SocketTests(DirectTestCase):
         listener = listen(self, "::1")
         done = self.connect(*listener.getsockname()[:2])
         self.reactor.spin()
-        self.assertIsNone(self.successResultOf(done))
+        bound = self.successResultOf(done)
         transport: Any = self.protocol.transport
+        self.assertEqual((str(bound.host), bound.port), transport.getsockname()[:2])
         self.assertEqual(transport.getpeername(), listener.getsockname())
 
     def test_typeOfService(self) -> None:

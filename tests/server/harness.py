@@ -225,7 +225,7 @@ class ProxyTestCase(MemoryTestCase):
         """
         Check that what was done about a client's request has come to its end.
         """
-        self.assertIsNone(self.successResultOf(client.protocol._negotiation._work))
+        self.assertIsNone(self.successResultOf(client.protocol._conversation._work))
 
     def leave(self, client: Peer) -> None:
         """

@@ -14,7 +14,7 @@ from socks6.interfaces import (
     SessionTrust,
     SessionUse,
 )
-from socks6.server.negotiation import EARLY_DATA_LIMIT
+from socks6.serving.conversation import EARLY_DATA_LIMIT
 from tests.doubles import Peer
 from tests.server.harness import (
     ADA,

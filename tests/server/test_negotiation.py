@@ -11,8 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
 from socks6.interfaces import OutboundFailed
-from socks6.server.negotiation import EARLY_DATA_LIMIT, Negotiation
+from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import SOCKS6ServerFactory
+from socks6.serving.conversation import EARLY_DATA_LIMIT
 from socks6.values.codes import ReplyCode
 from socks6.values.messages import Request
 from tests.doubles import PatientChecker, Peer

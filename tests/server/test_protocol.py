@@ -13,9 +13,9 @@ from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from zope.interface.verify import verifyObject
 
 from socks6.relay.farewell import GRACE
-from socks6.server.accesslog import RUBBISH_LINES
 from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import OPERATIONS, SOCKS6ServerFactory
+from socks6.serving.accesslog import RUBBISH_LINES
 from socks6.values.codes import Command, ReplyCode
 from socks6.values.messages import Request
 from socks6.wire import DRAFT_06

@@ -1,5 +1,5 @@
 """
-Tests of L{socks6.server.accesslog}.
+Tests of L{socks6.serving.accesslog}.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.logger import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.policy.authentication import Identity
-from socks6.server.accesslog import (
+from socks6.serving.accesslog import (
     RUBBISH_LINES,
     RUBBISH_PERIOD,
     AccessLog,
@@ -26,7 +26,6 @@ from socks6.server.accesslog import (
 )
 from socks6.values.address import Address, DomainName
 from socks6.values.codes import AuthenticationMethod, Command
-from socks6.values.messages import Request
 from socks6.wire.errors import MalformedMessage, PeerError, UnexpectedEnd
 
 
@@ -64,8 +63,9 @@ class AccessLogTests(SynchronousTestCase):
         record = RequestRecord(
             "192.0.2.1:4711",
             1000.0,
-            Request(Command.CONNECT, Address(DomainName(b"example.com"), 443)),
-            Identity(AuthenticationMethod.USERNAME_PASSWORD, b"ada"),
+            Command.CONNECT,
+            Address(DomainName(b"example.com"), 443),
+            "ada",
             "closed",
             1234,
             567890,
@@ -87,7 +87,7 @@ class AccessLogTests(SynchronousTestCase):
         Each of these is a value of the event, too.
         """
         address = Address(IPv6Address("2001:db8::1"), 80)
-        record = RequestRecord("unix", 1000.0, Request(Command.BIND, address), result="success")
+        record = RequestRecord("unix", 1000.0, Command.BIND, address, result="success")
         self.log.requestFinished(record)
         (event,) = self.events
         self.assertEqual(event["log_level"], LogLevel.info)
@@ -126,8 +126,9 @@ class AccessLogTests(SynchronousTestCase):
             record = RequestRecord(
                 "unix",
                 1000.0,
-                Request(200, Address(DomainName(name), 1)),
-                Identity(AuthenticationMethod.USERNAME_PASSWORD, name),
+                200,
+                Address(DomainName(name), 1),
+                str(Identity(AuthenticationMethod.USERNAME_PASSWORD, name)),
             )
             self.log.requestFinished(record)
             (line,) = self.lines
@@ -205,7 +206,7 @@ class AccessLogTests(SynchronousTestCase):
         self.clock.advance(RUBBISH_PERIOD)
         self.events.clear()
         address = Address(IPv6Address("2001:db8::1"), 80)
-        self.log.requestFinished(RequestRecord("unix", 1000.0, Request(Command.NOOP, address)))
+        self.log.requestFinished(RequestRecord("unix", 1000.0, Command.NOOP, address))
         self.assertEqual(self.lines[0], "2 more clients broke the protocol")
         self.assertEqual(len(self.lines), 2)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from socks6.policy.authentication import ANONYMOUS, Identity
 from socks6.quota import LineQuota
 from socks6.text import words
-from socks6.values.messages import Request
+from socks6.values.address import Address
+from socks6.values.codes import Command
 from socks6.wire.errors import PeerError
 
 #: Lines on malformed input within a period, so that nobody can fill a disk by
@@ -32,6 +32,9 @@ class RequestRecord:
 
     @ivar peer: The client's address.
     @ivar began: When it connected, in seconds of the clock.
+    @ivar command: What it wants.
+    @ivar destination: Where to.
+    @ivar user: Who it is; C{-}: nobody in particular.
     @ivar result: How it ended, in words.
     @ivar toRemote: Octets read from the client, for the remote host.
     @ivar toClient: Octets read from the remote host, for the client.
@@ -39,8 +42,9 @@ class RequestRecord:
 
     peer: str
     began: float
-    request: Request
-    identity: Identity = ANONYMOUS
+    command: Command | int
+    destination: Address
+    user: str = "-"
     result: str = ""
     toRemote: int = 0
     toClient: int = 0
@@ -48,7 +52,7 @@ class RequestRecord:
 
 class AccessLog:
     """
-    A proxy's log of what its clients do.
+    The log of what clients do.
 
     @ivar malformed: How often clients broke the protocol, by the name of the
         error.
@@ -73,9 +77,9 @@ class AccessLog:
             "{peer} {user} {command} {destination}: {result},"
             " {toRemote} octets to the remote host, {toClient} to the client, {seconds:.3f} s",
             peer=record.peer,
-            user=str(record.identity),
-            command=words(record.request.command),
-            destination=str(record.request.address),
+            user=record.user,
+            command=words(record.command),
+            destination=str(record.destination),
             result=record.result,
             toRemote=record.toRemote,
             toClient=record.toClient,

@@ -1,0 +1,186 @@
+"""
+Proxies as people write them: C{socks6://ada:s3cret@proxy.example:1080}.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import VerifyError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.ssl import (
+    KeyPair,
+    PrivateCertificate,
+    optionsForClientTLS,
+    platformTrust,
+    trustRootFromCertificates,
+)
+
+from socks6.certificates import certificatesIn, privateKeyIn
+from socks6.values.codes import MAX_PORT
+from socks6.values.options import UsernamePassword
+
+#: The port of SOCKS.
+DEFAULT_PORT = 1080
+
+#: Seconds that it may take to connect to the proxy, without TLS.
+CONNECT_TIMEOUT = 10.0
+
+_FORM = "socks6://[USER:PASSWORD@]HOST[:PORT] or socks6s://[USER:PASSWORD@]HOST[:PORT]"
+
+# An unescaped delimiter in a password fits nowhere.
+_PART = "(?:[^:@/?#%]|%[0-9A-Fa-f]{2})*"
+_PATTERN = re.compile(
+    rf"(?P<scheme>socks6s?)://(?:(?P<username>{_PART}):(?P<password>{_PART})@)?"
+    r"(?P<host>\[[^\[\]@/?#]*\]|[^:@/?#\[\]]+)(?::(?P<port>[0-9]{1,5}))?/?"
+    r"(?:\?(?P<query>[^#@]*))?"
+)
+
+_FILES = ("ca", "certificate", "key")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyURL:
+    """
+    A proxy, and how to reach it.
+
+    @ivar host: A name or an IP address.
+    @ivar port: 1 to 65535.
+    @ivar encrypted: Whether TLS is spoken with it.
+    @ivar credentials: Who we are, if that is to be told.
+    @ivar files: PEM files of TLS by what they are for: C{ca}: the authorities that we
+        trust, by default the system's; C{certificate}: our certificate and those that
+        lead to its root, if the proxy wants one; C{key}: its key, by default in the
+        same file.
+    """
+
+    host: str
+    port: int
+    encrypted: bool
+    credentials: UsernamePassword | None = None
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """
+        Write it for people, without credentials.
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'socks6s' if self.encrypted else 'socks6'}://{host}:{self.port}"
+
+    def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
+        """
+        Make the way to the proxy.
+
+        @raise OSError: A file cannot be read.
+        @raise ValueError: What a file holds does not serve, or no certificate can be
+            for that host.
+        """
+        way: IStreamClientEndpoint
+        way = HostnameEndpoint(reactor, self.host, self.port, timeout=CONNECT_TIMEOUT)
+        if not self.encrypted:
+            return way
+        ca = self.files.get("ca")
+        trust: Any = platformTrust()
+        if ca is not None:
+            trust = trustRootFromCertificates(certificatesIn(ca))
+        own, chain = self._ownCertificate()
+        creator = optionsForClientTLS(
+            self.host, trust, own, extraCertificateOptions={"extraCertChain": chain}
+        )
+        return wrapClientTLS(creator, way, reactor)
+
+    def _ownCertificate(self) -> tuple[PrivateCertificate | None, list[Any]]:
+        """
+        Read our certificate, and those that lead to its root.
+
+        @raise OSError: A file cannot be read.
+        @raise ValueError: What a file holds does not serve.
+        """
+        certificate = self.files.get("certificate")
+        if certificate is None:
+            return None, []
+        keyFile = self.files.get("key", certificate)
+        first, *rest = certificatesIn(certificate)
+        key = KeyPair(privateKeyIn(keyFile))
+        try:
+            own = PrivateCertificate.fromCertificateAndKeyPair(first, key)
+        except VerifyError as error:
+            raise ValueError(f"{keyFile}: not the private key of {certificate}") from error
+        return own, [each.original for each in rest]
+
+
+def proxyURL(text: str) -> ProxyURL:
+    """
+    Read the URL of a proxy::
+
+        socks6://[USER:PASSWORD@]HOST[:PORT]
+        socks6s://[USER:PASSWORD@]HOST[:PORT][?ca=FILE&certificate=FILE&key=FILE]
+
+    Special characters in user name, password and files are written as C{%} and two
+    digits.  The files are found from the folder in which this is called.
+
+    @raise ValueError: It is none.  What was written is not repeated: it may hold a
+        password.
+    """
+    match = _PATTERN.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"the proxy is not of the form {_FORM};"
+            " special characters in user and password are written as % and two digits"
+        )
+    encrypted = match["scheme"] == "socks6s"
+    credentials = None
+    if match["username"] is not None:
+        try:
+            credentials = UsernamePassword(
+                unquote_to_bytes(match["username"]), unquote_to_bytes(match["password"])
+            )
+        except ValueError:
+            raise ValueError("the proxy's user and password have 1 to 255 octets") from None
+    port = DEFAULT_PORT if match["port"] is None else int(match["port"])
+    if not 0 < port <= MAX_PORT:
+        raise ValueError(f"the proxy's port is not within 1 to {MAX_PORT}")
+    files = _filesIn(match["query"] or "")
+    if files and not encrypted:
+        raise ValueError(f"{next(iter(files))}= is for socks6s://, which has TLS")
+    if "key" in files and "certificate" not in files:
+        raise ValueError("key= is of no use without certificate=")
+    return ProxyURL(_host(match["host"]), port, encrypted, credentials, files)
+
+
+def _host(text: str) -> str:
+    """
+    Read a host.
+
+    @raise ValueError: It can be none.
+    """
+    if not text.startswith("["):
+        return text
+    try:
+        return str(IPv6Address(text[1:-1]))
+    except ValueError:
+        raise ValueError("no IPv6 address between the brackets of the proxy's URL") from None
+
+
+def _filesIn(query: str) -> dict[str, Path]:
+    """
+    Read what stands behind the question mark.
+
+    @raise ValueError: It makes no sense.
+    """
+    files: dict[str, Path] = {}
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        if name not in _FILES or name in files or not value:
+            raise ValueError(
+                "behind the ? of the proxy's URL there may be ca=, certificate= and key=, once each"
+            )
+        files[name] = Path(os.fsdecode(unquote_to_bytes(value))).absolute()
+    return files

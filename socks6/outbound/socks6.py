@@ -1,0 +1,182 @@
+"""
+The way through another SOCKS 6 proxy, or one of several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from socks6.client.access import Access
+from socks6.client.attempt import ConnectionAttempt
+from socks6.client.destination import addressShown
+from socks6.client.errors import NoAnswer, RequestRefused
+from socks6.client.negotiation import Terms
+from socks6.client.pool import SessionPool
+from socks6.client.session import SOCKS6Session
+from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
+from socks6.outbound.prepared import Prepared
+from socks6.values.address import Address
+from socks6.values.codes import Command, Leg, ReplyCode
+from socks6.values.options import IPTypeOfService, Option, UsernamePassword
+from socks6.wire import DEFAULT_CODEC
+
+#: Seconds for which a proxy that could not be reached is tried after the others.
+AVOIDANCE_PERIOD = 30.0
+
+#: The key of the session that all requests share.
+_SHARED = b""
+
+
+class UpstreamProxy:
+    """
+    A proxy that requests go through.
+
+    @ivar name: What it is called in logs.
+    @ivar pool: Our sessions with it.
+    @ivar access: The way to it without a session.
+    @ivar failedAt: When it could not be reached, if that was the last one hears of it.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        name: str,
+        endpoint: IStreamClientEndpoint,
+        credentials: UsernamePassword | None = None,
+    ) -> None:
+        """
+        @param endpoint: The way to it.
+        @param credentials: Who we are, if that is to be told.
+        """
+        self.name = name
+        username = password = None
+        if credentials is not None:
+            username, password = credentials.username, credentials.password
+        self.pool = SessionPool(
+            reactor,
+            lambda: SOCKS6Session(reactor, endpoint, username=username, password=password),
+        )
+        self.access = Access(endpoint, () if credentials is None else (credentials,))
+        self.failedAt: float | None = None
+
+
+@implementer(IOutbound)
+class SOCKS6Outbound:
+    """
+    Reaches remote hosts through the first of some SOCKS 6 proxies that can be reached.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        proxies: Sequence[UpstreamProxy],
+        *,
+        isolate: bool = False,
+        optimistic: bool = False,
+        timeout: float = 30.0,
+    ) -> None:
+        """
+        @param reactor: Measures how long it takes.
+        @param proxies: At least one; those that come first are preferred.
+        @param isolate: Whether each session of ours has one of its own with the
+            proxy, and what is in no session is in none there; if not, all requests
+            share one.
+        @param optimistic: Whether a connection counts as made as soon as it has been
+            asked for, so that what is written then leaves together with the request.
+        @param timeout: Seconds that a proxy may take for its replies.
+        """
+        self._reactor = reactor
+        self._proxies = tuple(proxies)
+        self._isolate = isolate
+        self._optimistic = optimistic
+        self._timeout = timeout
+
+    def close(self) -> Deferred[None]:
+        """
+        End all sessions.
+
+        @return: Fires when that is done; never fails.
+        """
+        closing = DeferredList([proxy.pool.close() for proxy in self._proxies])
+        done: Deferred[None] = closing.addCallback(lambda _: None)
+        return done
+
+    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
+        """
+        Connect to a remote host.
+
+        @see: L{IOutbound.connect}
+        """
+        return Deferred.fromCoroutine(self._connect(request, protocol))
+
+    async def _connect(self, request: OutboundRequest, protocol: IProtocol) -> Address | None:
+        """
+        Try one proxy after the other.
+
+        @raise OutboundFailed: A proxy said no, or none can be reached.
+        """
+        reasons = []
+        for proxy in sorted(self._proxies, key=self._isAvoided):
+            try:
+                connected: Any = await self._through(proxy, request, protocol)
+            except RequestRefused as refused:
+                code = refused.code
+                if not isinstance(code, ReplyCode):
+                    code = ReplyCode.GENERAL_FAILURE
+                raise OutboundFailed(code, f"{proxy.name}: {refused}") from None
+            except NoAnswer as error:
+                raise OutboundFailed(ReplyCode.TIMED_OUT, f"{proxy.name}: {error}") from None
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001  endpoints fail in many ways
+                reasons.append(f"{proxy.name}: {error}")
+                self._avoid(proxy, error)
+            else:
+                proxy.failedAt = None
+                return None if self._optimistic else addressShown(connected.transport.getHost())
+        raise OutboundFailed(ReplyCode.GENERAL_FAILURE, "; ".join(reasons))
+
+    def _through(
+        self, proxy: UpstreamProxy, request: OutboundRequest, protocol: IProtocol
+    ) -> Deferred[IProtocol]:
+        """
+        Try to connect through a proxy.
+        """
+        key = request.session if self._isolate else _SHARED
+        access = proxy.access if key is None else proxy.pool.session(key)
+        options: list[Option] = []
+        if request.typeOfService is not None:
+            options.append(IPTypeOfService(Leg.BOTH, request.typeOfService))
+        terms = Terms(
+            self._reactor,
+            Command.CONNECT,
+            request.address,
+            self._optimistic,
+            self._timeout,
+            DEFAULT_CODEC,
+            options,
+        )
+        return ConnectionAttempt(access, terms, Prepared(protocol)).start()
+
+    def _isAvoided(self, proxy: UpstreamProxy) -> bool:
+        """
+        Tell whether to try others first.
+        """
+        now = self._reactor.seconds()
+        return proxy.failedAt is not None and now - proxy.failedAt < AVOIDANCE_PERIOD
+
+    def _avoid(self, proxy: UpstreamProxy, error: Exception) -> None:
+        """
+        Try others first for a while.
+        """
+        if not self._isAvoided(proxy):
+            self._log.warn("{proxy} cannot be reached: {error}", proxy=proxy.name, error=str(error))
+        proxy.failedAt = self._reactor.seconds()

@@ -1,0 +1,304 @@
+"""
+A client's connection, until octets are relayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionClosed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from socks6.relay.farewell import sayFarewell
+from socks6.relay.legs import LegProtocol, describe
+from socks6.relay.relay import Relay, RelayResult
+from socks6.serving.accesslog import RequestRecord
+from socks6.values.address import Address
+from socks6.values.codes import Command
+from socks6.wire.errors import PeerError, UnexpectedEnd
+
+if TYPE_CHECKING:
+    from socks6.serving.factory import ClientProtocol, ServingFactory
+
+#: Octets that a client may send ahead before we stop to read.
+EARLY_DATA_LIMIT = 65536
+
+
+def _reasonOf(reason: Failure) -> str:
+    """
+    Say why a connection was lost, without quoting what the peer sent: the words
+    of errors that we do not know could do that.
+    """
+    known = reason.check(ConnectionClosed, SSL.Error)
+    return reason.getErrorMessage() if known else type(reason.value).__name__
+
+
+class Conversation:
+    """
+    The receiver of a client's connection until octets are relayed or it is
+    closed.
+
+    Subclasses know the protocol that the client speaks: L{feed}, L{endOfInput},
+    L{answer}, L{heldLength}, L{takeData}, L{workFailed} and L{waitNoMore} are theirs.
+
+    @ivar factory: Who knows all connections.
+    @ivar leg: The client's connection.
+    @ivar transport: Its transport.
+    @ivar inputOver: Whether the client has ended its direction.
+    @ivar isOver: Whether what was under way has been given up, so that nothing may
+        come of it any more.
+    @ivar record: What is known of the client's request, once it is there.
+    """
+
+    _log = Logger()
+
+    def __init__(self, factory: ServingFactory, leg: ClientProtocol) -> None:
+        """
+        Begin to wait for what the client says.
+
+        @param leg: The client's connection, with its transport.
+        """
+        self.factory = factory
+        self.leg = leg
+        self.transport: Any = leg.transport
+        self.inputOver = False
+        self.isOver = False
+        self.record: RequestRecord | None = None
+        self._began = factory.clock.seconds()
+        self._deadline = factory.clock.callLater(factory.requestTimeout, self._tooLate)
+        self._relay: Relay | None = None
+        #: What is done about the request.
+        self._work: Deferred[None] | None = None
+
+    # What depends on the protocol.
+
+    @property
+    def heldLength(self) -> int:
+        """
+        How many octets of the client wait to be relayed.
+        """
+        raise NotImplementedError
+
+    def feed(self, octets: bytes) -> None:
+        """
+        Take octets of the client, and do what they ask for.
+
+        @raise PeerError: The client broke the protocol.
+        """
+        raise NotImplementedError
+
+    def endOfInput(self) -> None:
+        """
+        Learn that the client sends nothing more.
+
+        @raise PeerError: It should have.
+        """
+        raise NotImplementedError
+
+    def answer(self, error: PeerError) -> bytes:
+        """
+        Give what a client gets to hear that broke the protocol.
+        """
+        raise NotImplementedError
+
+    def takeData(self) -> bytes:
+        """
+        Hand over the application data that has come so far, in order, once.
+        """
+        raise NotImplementedError
+
+    def workFailed(self) -> None:
+        """
+        Tell the client that its request cannot be served, as we have failed, and
+        close the connection.
+        """
+        raise NotImplementedError
+
+    def waitNoMore(self) -> None:
+        """
+        Wait no more for what else the client was to say.
+        """
+
+    # What happens to the connection.
+
+    def dataReceived(self, octets: bytes) -> None:
+        """
+        Take what the client says.
+        """
+        try:
+            self.feed(octets)
+        except PeerError as error:
+            self._peerFailed(error)
+        else:
+            if self.leg.receiver is self and self.heldLength > EARLY_DATA_LIMIT:
+                self.transport.pauseProducing()
+
+    def inputEnded(self) -> None:
+        """
+        The client sends no more, which is no reason not to serve its request.
+        """
+        self.inputOver = True
+        try:
+            self.endOfInput()
+        except PeerError as error:
+            self._peerFailed(error)
+
+    def outputEnded(self) -> None:
+        """
+        Only a farewell ends our direction.
+        """
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The client is gone.
+        """
+        self.stop()
+        if self.record is None:
+            self._logPeer(UnexpectedEnd(f"the client went away: {_reasonOf(reason)}"))
+        else:
+            self._finish("client lost")
+        self.factory.connectionGone(self.leg)
+
+    def abort(self) -> None:
+        """
+        Close the connection, and the tunnel if there is one, at once.
+        """
+        if self._relay is not None:
+            self._relay.abort("aborted")
+        else:
+            self.leg.abort()
+
+    def _peerFailed(self, error: PeerError) -> None:
+        """
+        Answer a client that broke the protocol, and close.
+        """
+        self._logPeer(error)
+        self.stop()
+        self.transport.write(self.answer(error))
+        self._close()
+
+    def _tooLate(self) -> None:
+        """
+        Close a connection that has taken too long to say what it wants and who
+        it is.
+        """
+        seconds = self.factory.requestTimeout
+        self._logPeer(UnexpectedEnd(f"no authenticated request within {seconds:g} s"))
+        self.stop()
+        self._close()
+
+    def _logPeer(self, error: PeerError) -> None:
+        """
+        Take note of what the client did wrong.
+        """
+        if self.record is None:
+            self.factory.accessLog.peerFailed(describe(self.transport.getPeer()), error)
+        else:
+            self.factory.accessLog.count(error)
+            self._finish(str(error))
+
+    # The request.
+
+    def begin(
+        self, command: Command | int, destination: Address, work: Coroutine[Any, Any, None]
+    ) -> None:
+        """
+        Begin to serve the client's request.
+
+        @param work: What is done about it.
+        """
+        # Behind "haproxy:" the peer is known only now.
+        peer = describe(self.transport.getPeer())
+        self.record = RequestRecord(peer, self._began, command, destination)
+        self._work = Deferred.fromCoroutine(work)
+        self._work.addErrback(self._failed)
+
+    def write(self, octets: bytes) -> None:
+        """
+        Say something to the client.
+
+        @raise CancelledError: Nobody is there to hear it; whoever was waited
+            for did not mind that we gave up.
+        """
+        if self.isOver:
+            raise CancelledError
+        self.transport.write(octets)
+
+    def relay(self, remote: LegProtocol) -> None:
+        """
+        Pass octets between the client and a remote host from now on.
+        """
+        factory = self.factory
+        self._relay = Relay(
+            factory.clock, self.leg, remote, self._relayFinished, factory.idleTimeout
+        )
+        self._relay.start(self.takeData(), self.inputOver)
+
+    def _relayFinished(self, result: RelayResult) -> None:
+        """
+        Both connections are closed.
+        """
+        assert self.record is not None
+        self.record.toRemote, self.record.toClient = result.toRemote, result.toClient
+        self._finish(result.ending)
+        self.factory.connectionGone(self.leg)
+
+    # The end.
+
+    def end(self, result: str) -> None:
+        """
+        Be done with the request, and close the connection.
+        """
+        self._finish(result)
+        self._close()
+
+    def stop(self) -> None:
+        """
+        Give up what is under way.
+        """
+        self.isOver = True
+        self.forgetDeadline()
+        self.waitNoMore()
+        if self._work is not None:
+            self._work.cancel()
+
+    def forgetDeadline(self) -> None:
+        """
+        Let the rest take as long as it takes.
+        """
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def _failed(self, failure: Failure) -> None:
+        """
+        We have failed, or the client is gone and the work was cancelled.
+        """
+        if self.isOver and failure.check(CancelledError):
+            return
+        self._log.failure("A request could not be served", failure)
+        if not self.isOver:
+            self.workFailed()
+
+    def _finish(self, result: str) -> None:
+        """
+        Write the request's line, once its end is known.
+        """
+        assert self.record is not None
+        self.record.result = result
+        self.factory.accessLog.requestFinished(self.record)
+
+    def _close(self) -> None:
+        """
+        Close the client's connection, once it has got what was written.
+        """
+        self.forgetDeadline()
+        sayFarewell(
+            self.leg,
+            self.factory.clock,
+            lambda: self.factory.connectionGone(self.leg),
+            self.inputOver,
+        )

@@ -1,0 +1,104 @@
+"""
+Who knows the connections of all clients.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Factory
+
+from socks6.relay.legs import LegProtocol
+from socks6.serving.accesslog import AccessLog
+from socks6.serving.conversation import Conversation
+
+
+class ClientProtocol(LegProtocol):
+    """
+    A client's connection.
+    """
+
+    factory: ServingFactory
+
+    def connectionMade(self) -> None:
+        """
+        Wait for what the client says.
+        """
+        super().connectionMade()
+        self._conversation = self.factory.converse(self)
+        self.receiver = self._conversation
+        self.factory.connectionCame(self)
+
+    def cut(self) -> None:
+        """
+        Close the connection at once, and the remote host's with it.
+        """
+        self._conversation.abort()
+
+
+class ServingFactory(Factory):
+    """
+    Makes the protocols of clients' connections, and knows those that are open.
+
+    @ivar clock: Tells the time.
+    @ivar requestTimeout: Seconds that a client may take to say what it wants and who
+        it is.
+    @ivar idleTimeout: Seconds without an octet either way after which a tunnel is
+        cut; L{None}: never.
+    @ivar accessLog: What the clients do.
+    """
+
+    protocol = ClientProtocol  # type: ignore[assignment]
+    noisy = False
+
+    def __init__(
+        self, clock: IReactorTime, requestTimeout: float, idleTimeout: float | None
+    ) -> None:
+        """
+        @see: The class's own description.
+        """
+        self.clock = clock
+        self.requestTimeout = requestTimeout
+        self.idleTimeout = idleTimeout
+        self.accessLog = AccessLog(clock)
+        self._connections: set[ClientProtocol] = set()
+        self._whenEmpty: list[Deferred[None]] = []
+
+    def converse(self, protocol: ClientProtocol) -> Conversation:
+        """
+        Begin to wait for what a client says.
+
+        @param protocol: Its connection, with its transport.
+        """
+        raise NotImplementedError
+
+    def connectionCame(self, protocol: ClientProtocol) -> None:
+        """
+        Take note of a connection.
+        """
+        self._connections.add(protocol)
+
+    def connectionGone(self, protocol: ClientProtocol) -> None:
+        """
+        Forget a connection that is closed, and whose remote one is.
+        """
+        self._connections.discard(protocol)
+        if not self._connections:
+            waiting, self._whenEmpty = self._whenEmpty, []
+            for each in waiting:
+                each.callback(None)
+
+    def cutAll(self) -> Deferred[None]:
+        """
+        Close all connections at once.
+
+        @return: Fires when they are closed; never fails.
+        """
+        self.accessLog.flush()
+        if not self._connections:
+            return succeed(None)
+        gone: Deferred[None] = Deferred()
+        self._whenEmpty.append(gone)
+        for protocol in list(self._connections):
+            protocol.cut()
+        return gone
