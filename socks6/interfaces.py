@@ -47,11 +47,15 @@ class OutboundRequest:
         system's.
     @ivar session: What all requests of one session have in common, and no others
         have; L{None}: the request is in none.  It tells nobody the session's ID.
+    @ivar optimistic: Whether the connection may count as made as soon as it has been
+        asked for, if this way out can do that: what is written then leaves together
+        with what asks for it, and a failure is the end of the connection.
     """
 
     address: Address
     typeOfService: int | None = None
     session: bytes | None = None
+    optimistic: bool = False
 
 
 class IOutbound(Interface):

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
 from struct import unpack, unpack_from
 from typing import Any, NamedTuple
 
@@ -21,8 +22,14 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import alsoProvides
 
+from socks6.values.address import Address, addressFromText
+
 #: The state of a Linux TCP socket that has no connection any more.
 _TCP_CLOSE = 7
+
+#: Asks the packet filter for the destination before it was translated, for IPv4 and
+#: for IPv6; the name that the socket module lacks.
+_SO_ORIGINAL_DST = 80
 
 #: Where in Linux's C{struct tcp_info} the count of acknowledged octets stands.
 _TCP_BYTES_ACKED = 120
@@ -237,3 +244,28 @@ def setTypeOfService(handle: socket.socket, typeOfService: int) -> int | None:
         except OSError:
             continue
     return inForce
+
+
+def originalDestination(transport: ITransport) -> Address | None:
+    """
+    Tell where a connection was to go that the packet filter has redirected to us.
+
+    @return: L{None} if it was to go where it has come, or the system does not tell.
+    """
+    handle = socketOf(transport)
+    if handle is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    own = addressFromText(*handle.getsockname()[:2])
+    # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
+    mapped = own.host.ipv4_mapped if isinstance(own.host, IPv6Address) else own.host
+    if mapped is not None:
+        level, layout, size = socket.IPPROTO_IP, "!2xH4s", 16
+    else:
+        level, layout, size = socket.IPPROTO_IPV6, "!2xH4x16s", 28
+    try:
+        found = handle.getsockopt(level, _SO_ORIGINAL_DST, size)
+    except OSError:
+        return None
+    port, host = unpack_from(layout, found)
+    destination = Address(ip_address(host), port)
+    return None if destination == own else destination

@@ -14,6 +14,14 @@ def octets(text: str | bytes) -> bytes:
     return text.encode("utf-8") if isinstance(text, str) else text
 
 
+def printable(name: bytes) -> str:
+    """
+    Write a name of somebody else's choice for people: what could break a line, or do
+    something to a terminal, is escaped.
+    """
+    return ascii(name.decode("utf-8", "backslashreplace"))[1:-1]
+
+
 def words(number: int) -> str:
     """
     Write one of the protocol's numbers for people: its name if it has one.

@@ -27,6 +27,16 @@ STAGES = {
     "outbound": {"values", "wire", "machine", "interfaces", "client"},
     "serving": {"values", "wire", "interfaces", "relay"},
     "server": {"values", "wire", "machine", "interfaces", "relay", "policy", "serving"},
+    "local": {
+        "values",
+        "wire",
+        "machine",
+        "interfaces",
+        "relay",
+        "client",
+        "outbound",
+        "serving",
+    },
     "tap": {
         "values",
         "wire",
@@ -38,6 +48,7 @@ STAGES = {
         "outbound",
         "serving",
         "server",
+        "local",
     },
 }
 
@@ -46,7 +57,16 @@ STAGES = {
 LEAF_MAY_IMPORT = {"values", "interfaces"}
 
 #: Those that may import leaves.
-MAY_IMPORT_LEAVES = {"relay", "client", "policy", "outbound", "serving", "server", "tap"}
+MAY_IMPORT_LEAVES = {
+    "relay",
+    "client",
+    "policy",
+    "outbound",
+    "serving",
+    "server",
+    "local",
+    "tap",
+}
 
 #: Module -> what it may import although its stage may not.
 EXCEPTIONS = {

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import VerifyError
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.ssl import (
     KeyPair,
     PrivateCertificate,
@@ -78,23 +78,33 @@ class ProxyURL:
         """
         Make the way to the proxy.
 
+        @raise OSError: See L{encryption}.
+        @raise ValueError: The same.
+        """
+        way: IStreamClientEndpoint
+        way = HostnameEndpoint(reactor, self.host, self.port, timeout=CONNECT_TIMEOUT)
+        creator = self.encryption()
+        return way if creator is None else wrapClientTLS(creator, way, reactor)
+
+    def encryption(self) -> IOpenSSLClientConnectionCreator | None:
+        """
+        Make our side of TLS, if it is spoken.
+
         @raise OSError: A file cannot be read.
         @raise ValueError: What a file holds does not serve, or no certificate can be
             for that host.
         """
-        way: IStreamClientEndpoint
-        way = HostnameEndpoint(reactor, self.host, self.port, timeout=CONNECT_TIMEOUT)
         if not self.encrypted:
-            return way
+            return None
         ca = self.files.get("ca")
         trust: Any = platformTrust()
         if ca is not None:
             trust = trustRootFromCertificates(certificatesIn(ca))
         own, chain = self._ownCertificate()
-        creator = optionsForClientTLS(
+        creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
             self.host, trust, own, extraCertificateOptions={"extraCertChain": chain}
         )
-        return wrapClientTLS(creator, way, reactor)
+        return creator
 
     def _ownCertificate(self) -> tuple[PrivateCertificate | None, list[Any]]:
         """

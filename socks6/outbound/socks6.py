@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
@@ -67,9 +68,11 @@ class UpstreamProxy:
 
 
 @implementer(IOutbound)
-class SOCKS6Outbound:
+class SOCKS6Outbound(Service):
     """
     Reaches remote hosts through the first of some SOCKS 6 proxies that can be reached.
+
+    It works from construction; as a service it ends its sessions when it stops.
     """
 
     _log = Logger()
@@ -80,7 +83,6 @@ class SOCKS6Outbound:
         proxies: Sequence[UpstreamProxy],
         *,
         isolate: bool = False,
-        optimistic: bool = False,
         timeout: float = 30.0,
     ) -> None:
         """
@@ -89,25 +91,21 @@ class SOCKS6Outbound:
         @param isolate: Whether each session of ours has one of its own with the
             proxy, and what is in no session is in none there; if not, all requests
             share one.
-        @param optimistic: Whether a connection counts as made as soon as it has been
-            asked for, so that what is written then leaves together with the request.
         @param timeout: Seconds that a proxy may take for its replies.
         """
         self._reactor = reactor
         self._proxies = tuple(proxies)
         self._isolate = isolate
-        self._optimistic = optimistic
         self._timeout = timeout
 
-    def close(self) -> Deferred[None]:
+    def stopService(self) -> Deferred[Any]:
         """
         End all sessions.
 
         @return: Fires when that is done; never fails.
         """
-        closing = DeferredList([proxy.pool.close() for proxy in self._proxies])
-        done: Deferred[None] = closing.addCallback(lambda _: None)
-        return done
+        super().stopService()  # type: ignore[no-untyped-call]
+        return DeferredList([proxy.pool.close() for proxy in self._proxies])
 
     def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """
@@ -131,17 +129,19 @@ class SOCKS6Outbound:
                 code = refused.code
                 if not isinstance(code, ReplyCode):
                     code = ReplyCode.GENERAL_FAILURE
-                raise OutboundFailed(code, f"{proxy.name}: {refused}") from None
+                raise OutboundFailed(code, f"{proxy.name}: {_words(refused)}") from None
             except NoAnswer as error:
-                raise OutboundFailed(ReplyCode.TIMED_OUT, f"{proxy.name}: {error}") from None
+                raise OutboundFailed(
+                    ReplyCode.TIMED_OUT, f"{proxy.name}: {_words(error)}"
+                ) from None
             except CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001  endpoints fail in many ways
-                reasons.append(f"{proxy.name}: {error}")
+                reasons.append(f"{proxy.name}: {_words(error)}")
                 self._avoid(proxy, error)
             else:
                 proxy.failedAt = None
-                return None if self._optimistic else addressShown(connected.transport.getHost())
+                return None if request.optimistic else addressShown(connected.transport.getHost())
         raise OutboundFailed(ReplyCode.GENERAL_FAILURE, "; ".join(reasons))
 
     def _through(
@@ -159,7 +159,7 @@ class SOCKS6Outbound:
             self._reactor,
             Command.CONNECT,
             request.address,
-            self._optimistic,
+            request.optimistic,
             self._timeout,
             DEFAULT_CODEC,
             options,
@@ -178,5 +178,14 @@ class SOCKS6Outbound:
         Try others first for a while.
         """
         if not self._isAvoided(proxy):
-            self._log.warn("{proxy} cannot be reached: {error}", proxy=proxy.name, error=str(error))
+            self._log.warn(
+                "{proxy} cannot be reached: {error}", proxy=proxy.name, error=_words(error)
+            )
         proxy.failedAt = self._reactor.seconds()
+
+
+def _words(error: Exception) -> str:
+    """
+    Write an error in a sentence of ours.
+    """
+    return str(error).rstrip(".") or type(error).__name__

@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from socks6.text import printable
 from socks6.values.codes import AuthenticationMethod
 from socks6.values.messages import Request
 from socks6.values.options import AuthenticationMethods, UsernamePassword
@@ -37,7 +38,7 @@ class Identity:
         """
         Write the name for people, C{-} for the anonymous.
         """
-        return ascii(self.name.decode("utf-8", "backslashreplace"))[1:-1] or "-"
+        return printable(self.name) or "-"
 
 
 #: Who has shown nothing.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -161,6 +161,7 @@ class Relay:
         "_idleTimeout",
         "_idleTimer",
         "_lastActivity",
+        "_lastWords",
         "_openLegs",
         "_up",
         "_watch",
@@ -173,6 +174,7 @@ class Relay:
         remote: LegProtocol,
         finished: Callable[[RelayResult], None],
         idleTimeout: float | None = None,
+        lastWords: Callable[[Failure], bytes] = lambda reason: b"",
     ) -> None:
         """
         Prepare to relay.
@@ -182,9 +184,12 @@ class Relay:
         @param finished: Is called once, when both are closed.
         @param idleTimeout: Seconds without an octet either way after which the
             tunnel is cut; L{None}: never.
+        @param lastWords: Gives what the client gets to hear if the remote host is lost
+            before it has said anything; by default, nothing.
         """
         self._clock = clock
         self._finished = finished
+        self._lastWords = lastWords
         self._idleTimeout = idleTimeout
         self._idleTimer: IDelayedCall | None = None
         self._watch: IDelayedCall | None = None
@@ -302,8 +307,16 @@ class Relay:
 
         @param direction: The one whose source it was.
         """
+        if direction is self._down and not direction.octets:
+            direction.destination.write(self._lastWords(reason))
         which = "client" if direction is self._up else "remote host"
-        self._close("closed" if reason.check(ConnectionDone) else f"{which} lost", direction)
+        ending = f"{which} lost"
+        if reason.check(ConnectionDone):
+            ending = "closed"
+        elif reason.check(ConnectError):
+            # It never was connected, although it looked so.
+            ending = reason.getErrorMessage().rstrip(".")
+        self._close(ending, direction)
         self._legGone()
 
     def _close(self, ending: str, lost: _Direction | None = None) -> None:

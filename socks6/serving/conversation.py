@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.relay.farewell import sayFarewell
-from socks6.relay.legs import LegProtocol, describe
+from socks6.relay.legs import NOBODY, LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.serving.accesslog import RequestRecord
 from socks6.values.address import Address
@@ -118,12 +118,24 @@ class Conversation:
         """
         raise NotImplementedError
 
+    def lastWords(self, reason: Failure) -> bytes:
+        """
+        Give what the client gets to hear if the remote host is lost before it has
+        said anything.
+        """
+        return b""
+
     def waitNoMore(self) -> None:
         """
         Wait no more for what else the client was to say.
         """
 
     # What happens to the connection.
+
+    def started(self) -> None:
+        """
+        The connection is known; nothing has come yet.
+        """
 
     def dataReceived(self, octets: bytes) -> None:
         """
@@ -234,7 +246,12 @@ class Conversation:
         """
         factory = self.factory
         self._relay = Relay(
-            factory.clock, self.leg, remote, self._relayFinished, factory.idleTimeout
+            factory.clock,
+            self.leg,
+            remote,
+            self._relayFinished,
+            factory.idleTimeout,
+            self.lastWords,
         )
         self._relay.start(self.takeData(), self.inputOver)
 
@@ -255,6 +272,16 @@ class Conversation:
         """
         self._finish(result)
         self._close()
+
+    def endAtOnce(self, result: str) -> None:
+        """
+        Be done with the request, and break off the connection, so that the client
+        does not take it for a good end.
+        """
+        self._finish(result)
+        self.leg.receiver = NOBODY
+        self.leg.abort()
+        self.factory.connectionGone(self.leg)
 
     def stop(self) -> None:
         """

@@ -28,6 +28,7 @@ class ClientProtocol(LegProtocol):
         self._conversation = self.factory.converse(self)
         self.receiver = self._conversation
         self.factory.connectionCame(self)
+        self._conversation.started()
 
     def cut(self) -> None:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from twisted.cred.checkers import (
     ICredentialsChecker,
@@ -17,25 +17,25 @@ from twisted.cred.strcred import AuthOptionMixin
 from twisted.internet.ssl import CertificateOptions
 from twisted.python import usage
 
-from socks6 import __version__
-from socks6.listening import endpointDescription, listensLocally
+from socks6.listening import endpointDescription
 from socks6.server.tls import serverContext
+from socks6.tap.common import CommonOptions
+from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
 from socks6.tap.sessions import SessionOptions
 from socks6.text import octets
 
 
-class Options(usage.Options, AuthOptionMixin, SessionOptions):
+class Options(CommonOptions, AuthOptionMixin, SessionOptions, OutboundOptions):
     """
     The options of C{twistd socks6}.
 
-    @ivar ports: Endpoint strings to listen on.
     @ivar tlsPorts: Endpoint strings to listen on with TLS.
     @ivar tlsContext: The server's side of TLS, if there are such ports.
     @ivar passwordFiles: The files that C{--auth file:} names.
     """
 
-    synopsis = "[options]"
+    command = "socks6"
     longdesc = "A SOCKS 6 proxy (draft-olteanu-intarea-socks-6-06)."
     supportedInterfaces = (IUsernamePassword,)
 
@@ -49,18 +49,19 @@ class Options(usage.Options, AuthOptionMixin, SessionOptions):
             "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
         ),
         *SessionOptions.parameters,
+        *OutboundOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
         *SessionOptions.flags,
+        *OutboundOptions.flags,
     ]
 
     def __init__(self) -> None:
         """
         Begin with no ports.
         """
-        usage.Options.__init__(self)
-        self.ports: list[str] = []
+        super().__init__()
         self.tlsPorts: list[str] = []
         self.tlsContext: CertificateOptions | None = None
         self.passwordFiles: list[Path] = []
@@ -108,7 +109,7 @@ class Options(usage.Options, AuthOptionMixin, SessionOptions):
                 f"--auth: the password file {passwords} cannot be read: {error.strerror}"
             ) from error
 
-    def checkPasswordFiles(self) -> None:
+    def checkAgain(self) -> None:
         """
         Check once more that the password files can be read, now that the process
         is who it will be and where it will be.
@@ -127,23 +128,6 @@ class Options(usage.Options, AuthOptionMixin, SessionOptions):
             checker.users = {octets(name): octets(word) for name, word in checker.users.items()}
         super().addChecker(checker)  # type: ignore[no-untyped-call]
 
-    def opt_version(self) -> NoReturn:
-        """
-        Print the version and exit.
-        """
-        print(f"twistd socks6 {__version__}")  # noqa: T201
-        raise SystemExit(0)
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """
-        Read the command line; a mistake is one line on standard error and exit
-        status 1.
-        """
-        try:
-            usage.Options.parseOptions(self, options)
-        except usage.UsageError as error:
-            raise SystemExit(f"twistd socks6: {' '.join(str(error).split())}") from error
-
     def postOptions(self) -> None:
         """
         Check what the options say together.
@@ -153,13 +137,14 @@ class Options(usage.Options, AuthOptionMixin, SessionOptions):
         if not self.ports and not self.tlsPorts:
             self.opt_port("1080")
         self._checkTLS()
+        self.checkOutbound()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")
         for port in self.ports:
-            self._checkOpenness(port, bool(self.checkers), "--auth or --anonymous")
+            self.checkOpenness(port, bool(self.checkers), "--auth or --anonymous")
         for port in self.tlsPorts:
             closed = bool(self.checkers or self["client-ca"])
-            self._checkOpenness(port, closed, "--auth, --client-ca or --anonymous")
+            self.checkOpenness(port, closed, "--auth, --client-ca or --anonymous")
 
     @property
     def checkers(self) -> list[ICredentialsChecker]:
@@ -193,19 +178,3 @@ class Options(usage.Options, AuthOptionMixin, SessionOptions):
             raise usage.UsageError(f"{error.filename}: {error.strerror}") from error
         except ValueError as error:
             raise usage.UsageError(str(error)) from error
-
-    def _checkOpenness(self, port: str, closed: bool, remedy: str) -> None:
-        """
-        Check that the proxy is not open to the world by accident.
-
-        @param port: An endpoint string.
-        @param closed: Whether its clients must show who they are.
-        @param remedy: The options that help.
-        @raise usage.UsageError: It is, or the endpoint string is none.
-        """
-        local = listensLocally(port)
-        if not (local or closed or self["anonymous"]):
-            raise usage.UsageError(
-                f"{port} can be reached from other machines, and everybody there"
-                f" could use the proxy: add {remedy}"
-            )

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.server import service as serviceModule
 from socks6.tap import makeService
-from socks6.tap.service import raiseDescriptorLimit
+from socks6.tap.runner import raiseDescriptorLimit
 from tests.doubles import TLSPeer
 from tests.server.harness import (
     ADA,

@@ -1,0 +1,200 @@
+"""
+A program's connection, from its first octet until octets are relayed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.python.failure import Failure
+
+from socks6.client.errors import RequestRefused
+from socks6.interfaces import OutboundFailed, OutboundRequest
+from socks6.local.dialects import Dialect, SilentDialect, Wish, dialectFor
+from socks6.local.isolation import sessionKey
+from socks6.relay.legs import LegProtocol
+from socks6.serving.conversation import Conversation
+from socks6.sockets import originalDestination
+from socks6.text import printable, words
+from socks6.values.address import UNSPECIFIED_IPV4, Address
+from socks6.values.codes import Command, ReplyCode
+from socks6.wire.errors import PeerError, UnexpectedEnd
+
+if TYPE_CHECKING:
+    from socks6.local.factory import LocalFactory
+
+
+class LocalConversation(Conversation):
+    """
+    The conversation with a program that speaks one of the dialects.
+    """
+
+    factory: LocalFactory
+    _dialect: Dialect | None = None
+    #: Whether the program has been told that its wish is fulfilled.
+    _isGreeted = False
+
+    @property
+    def heldLength(self) -> int:
+        """
+        How many octets wait in the dialect.
+        """
+        return 0 if self._dialect is None else self._dialect.heldLength
+
+    def feed(self, octets: bytes) -> None:
+        """
+        Find out what the program speaks, and hear what it wants.
+
+        @see: L{Conversation.feed}
+        """
+        if self._dialect is None:
+            self._dialect = dialectFor(octets[0])
+        for answer in self._dialect.receive(octets):
+            if isinstance(answer, Wish):
+                self.begin(answer.command, answer.address, self.serve(self._dialect, answer))
+            else:
+                self.write(answer)
+
+    def endOfInput(self) -> None:
+        """
+        Check that the program has said what it wants.
+
+        @see: L{Conversation.endOfInput}
+        """
+        if self._dialect is None:
+            raise UnexpectedEnd("the connection ended before a request")
+        self._dialect.endOfInput()
+
+    def answer(self, error: PeerError) -> bytes:
+        """
+        Say it in the program's own words.
+
+        @see: L{Conversation.answer}
+        """
+        return b"" if self._dialect is None else self._dialect.answer(error)
+
+    def takeData(self) -> bytes:
+        """
+        Take what waits in the dialect.
+
+        @see: L{Conversation.takeData}
+        """
+        assert self._dialect is not None
+        return self._dialect.takeData()
+
+    def lastWords(self, reason: Failure) -> bytes:
+        """
+        Refuse the program's wish, if it has not been told otherwise.
+
+        @see: L{Conversation.lastWords}
+        """
+        error = reason.value
+        code = error.code if isinstance(error, RequestRefused) else None
+        return self._refusal(ReplyCode.GENERAL_FAILURE if code is None else code)
+
+    def workFailed(self) -> None:
+        """
+        Refuse the program's wish.
+
+        @see: L{Conversation.workFailed}
+        """
+        self._refuse(ReplyCode.GENERAL_FAILURE, "failed")
+
+    async def serve(self, dialect: Dialect, wish: Wish) -> None:
+        """
+        Do what the program wants.
+        """
+        assert self.record is not None
+        self.forgetDeadline()
+        if wish.credentials is not None:
+            self.record.user = printable(wish.credentials.username) or "-"
+        if wish.command == Command.CONNECT:
+            await self._connect(dialect, wish)
+        else:
+            code = ReplyCode.COMMAND_NOT_SUPPORTED
+            self._refuse(code, words(code))
+
+    async def _connect(self, dialect: Dialect, wish: Wish) -> None:
+        """
+        Connect to a remote host, and pass octets.
+        """
+        factory = self.factory
+        isEarly = factory.answersEarly(dialect)
+        if isEarly:
+            self._grant(dialect, None)
+        client = getattr(self.transport.getPeer(), "host", "")
+        key = sessionKey(factory.isolations, wish, client)
+        remote = LegProtocol()
+        try:
+            request = OutboundRequest(wish.address, session=key, optimistic=isEarly)
+            bound = await factory.outbound.connect(request, remote)
+        except OutboundFailed as failure:
+            self._refuse(failure.replyCode, f"{words(failure.replyCode)} ({failure.reason})")
+            return
+        try:
+            if not isEarly:
+                self._grant(dialect, bound)
+        except BaseException:
+            # Nobody else knows of it.
+            remote.abort()
+            raise
+        self.relay(remote)
+
+    def _grant(self, dialect: Dialect, bound: Address | None) -> None:
+        """
+        Tell the program that its wish is fulfilled.
+
+        @param bound: The address that its peer sees, if it is known.
+        """
+        greeting = dialect.granted(bound or UNSPECIFIED_IPV4)
+        self.write(greeting)
+        self._isGreeted = bool(greeting)
+
+    def _refusal(self, code: int) -> bytes:
+        """
+        Write that the program's wish is not fulfilled, if it has not been told
+        otherwise.
+        """
+        if self._dialect is None or self._isGreeted:
+            return b""
+        return self._dialect.refused(code)
+
+    def _refuse(self, code: int, result: str) -> None:
+        """
+        Tell the program that its wish is not fulfilled, and close the connection.
+
+        @param result: How it ended, for the log.
+        """
+        refusal = self._refusal(code)
+        if refusal:
+            self.write(refusal)
+            self.end(result)
+        else:
+            self.endAtOnce(result)
+
+
+class TransparentConversation(LocalConversation):
+    """
+    The conversation with a program that believes itself to be connected to where it
+    wants to go.
+    """
+
+    def started(self) -> None:
+        """
+        Find out where that is.
+        """
+        dialect = self._dialect = SilentDialect()
+        destination = originalDestination(self.transport)
+        if destination is None:
+            # It has come here on purpose, and we would connect to ourselves.
+            self.begin(Command.CONNECT, UNSPECIFIED_IPV4, self._nowhere())
+        else:
+            wish = Wish(Command.CONNECT, destination, None)
+            self.begin(wish.command, wish.address, self.serve(dialect, wish))
+
+    async def _nowhere(self) -> None:
+        """
+        Close the connection.
+        """
+        self.forgetDeadline()
+        self.endAtOnce("not redirected")

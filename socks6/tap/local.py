@@ -1,0 +1,153 @@
+"""
+The command line of C{twistd socks6-local}.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.endpoints import serverFromString
+from twisted.python import usage
+
+from socks6.client.urls import ProxyURL
+from socks6.listening import endpointDescription
+from socks6.local.isolation import Isolation
+from socks6.local.service import localService
+from socks6.tap.common import CommonOptions
+from socks6.tap.outbound import checkedURL, upstreamProxy
+from socks6.tap.readings import duration
+from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
+
+#: Names a proxy if the command line does not.
+PROXY_VARIABLE = "SOCKS6_PROXY"
+
+
+class Options(CommonOptions):
+    """
+    The options of C{twistd socks6-local}.
+
+    @ivar proxies: The proxies to go through.
+    @ivar transparentPorts: Endpoint strings of ports that the packet filter redirects
+        to.
+    @ivar isolations: What tells sessions apart.
+    """
+
+    command = "socks6-local"
+    longdesc = (
+        "A local proxy that speaks SOCKS 4, SOCKS 5 and HTTP with programs, and SOCKS 6"
+        " (draft-olteanu-intarea-socks-6-06) with a proxy."
+    )
+
+    optParameters: list[Sequence[Any]] = [
+        duration("connect-timeout", 60.0, "Seconds that the proxy may take to reply."),
+        duration("request-timeout", 10.0, "Seconds that a program may take to ask."),
+        duration(
+            "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
+        ),
+    ]
+    optFlags: list[Sequence[Any]] = [
+        ["anonymous", None, "Let everybody who can connect use the proxy."],
+        ["optimistic", None, "Tell programs that they are connected before it is known."],
+        ["no-optimistic", None, "Never do so [default: for SOCKS 5 and HTTP]."],
+    ]
+
+    def __init__(self) -> None:
+        """
+        Begin with no proxies.
+        """
+        super().__init__()
+        self.proxies: list[ProxyURL] = []
+        self.transparentPorts: list[str] = []
+        self.isolations: frozenset[Isolation] | None = None
+
+    def opt_proxy(self, url: str) -> None:
+        """
+        The proxy, like socks6s://user:password@proxy.example:1443; repeatable, for when
+        the first cannot be reached [default: SOCKS6_PROXY in the environment].
+        """
+        try:
+            self.proxies.append(checkedURL(url))
+        except ValueError as error:
+            raise usage.UsageError(f"--proxy: {error}") from error
+
+    def opt_port(self, port: str) -> None:
+        """
+        Listen on this port of 127.0.0.1, or this endpoint string; repeatable [default: 1081].
+        """
+        self.ports.append(endpointDescription(port))
+
+    opt_p = opt_port
+
+    def opt_transparent(self, port: str) -> None:
+        """
+        The same for connections that the packet filter redirects; repeatable.
+        """
+        self.transparentPorts.append(endpointDescription(port))
+
+    def opt_isolate(self, kinds: str) -> None:
+        """
+        Separate sessions by auth, destination, client (several: with commas), or none
+        [default: auth].
+        """
+        names = kinds.split(",")
+        known = {isolation.value: isolation for isolation in Isolation}
+        if names == ["none"]:
+            names = []
+        for name in names:
+            if name not in known:
+                raise usage.UsageError(
+                    f"--isolate {kinds!r} is not made of {', '.join(known)}, nor none"
+                )
+        self.isolations = (self.isolations or frozenset()) | {known[name] for name in names}
+
+    def postOptions(self) -> None:
+        """
+        Check what the options say together.
+
+        @raise usage.UsageError: They make no sense.
+        """
+        if not self.ports and not self.transparentPorts:
+            self.opt_port("1081")
+        if not self.proxies and os.environ.get(PROXY_VARIABLE):
+            self.opt_proxy(os.environ[PROXY_VARIABLE])
+        if not self.proxies:
+            raise usage.UsageError(f"a --proxy is needed, or {PROXY_VARIABLE} in the environment")
+        if self["optimistic"] and self["no-optimistic"]:
+            raise usage.UsageError("--optimistic and --no-optimistic contradict each other")
+        for port in (*self.ports, *self.transparentPorts):
+            self.checkOpenness(port, False, "--anonymous")
+
+    @property
+    def optimism(self) -> bool | None:
+        """
+        Whether programs are told that they are connected before it is known; L{None}:
+        where their protocol suggests that.
+        """
+        return True if self["optimistic"] else False if self["no-optimistic"] else None
+
+
+def makeService(options: Options) -> IService:
+    """
+    Make the service of C{twistd socks6-local}.
+    """
+    from twisted.internet import reactor as _reactor
+
+    reactor: Any = _reactor
+    raiseDescriptorLimit(reactor)
+    service = CommandLineService(options)
+    isolations = options.isolations
+    localService(
+        reactor,
+        [serverFromString(reactor, port) for port in options.ports],
+        [upstreamProxy(reactor, url) for url in options.proxies],
+        transparentEndpoints=[serverFromString(reactor, port) for port in options.transparentPorts],
+        isolations=frozenset([Isolation.AUTH]) if isolations is None else isolations,
+        optimistic=options.optimism,
+        connectTimeout=options["connect-timeout"],
+        requestTimeout=options["request-timeout"],
+        idleTimeout=options["idle-timeout"],
+    ).setServiceParent(service)
+    return service

@@ -1,0 +1,156 @@
+"""
+The options of C{twistd socks6} that are about its way to remote hosts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.usage import UsageError
+
+from socks6.client.urls import ProxyURL, proxyURL
+from socks6.interfaces import IOutbound
+from socks6.outbound.socks5 import SOCKS5Outbound
+from socks6.outbound.socks6 import SOCKS6Outbound, UpstreamProxy
+from socks6.values.codes import MAX_PORT
+
+#: Makes a way out, with a reactor, whether sessions are isolated, and the seconds that
+#: it may take to connect.
+OutboundMaker = Callable[[Any, bool, float], IOutbound]
+
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+):(?P<port>[0-9]{1,5})")
+
+
+def upstreamProxy(reactor: Any, url: ProxyURL) -> UpstreamProxy:
+    """
+    Make the proxy of a URL.
+
+    @raise OSError: A file that the URL names cannot be read any more.
+    @raise ValueError: What a file holds does not serve any more.
+    """
+    return UpstreamProxy(reactor, str(url), url.endpoint(reactor), url.credentials)
+
+
+def checkedURL(text: str) -> ProxyURL:
+    """
+    Read the URL of a proxy, and the files that it names.
+
+    @raise ValueError: Something is wrong with it, or with one of them.
+    """
+    url = proxyURL(text)
+    try:
+        url.encryption()
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
+    return url
+
+
+def outboundFromString(description: str) -> tuple[OutboundMaker, bool] | None:
+    """
+    Read a way out: C{direct}, C{socks5:HOST:PORT}, C{socks5:unix:PATH} or
+    C{socks6://...}.
+
+    @return: What makes it, and whether sessions are isolated if nobody says otherwise;
+        L{None}: it is the straight way.
+    @raise ValueError: It is none of these, or cannot be.  What was written is not
+        repeated: it may hold a password.
+    """
+    kind, _, rest = description.partition(":")
+    if description == "direct":
+        return None
+    if kind == "socks5":
+        return _throughSOCKS5(rest), True
+    if kind in ("socks6", "socks6s"):
+        url = checkedURL(description)
+
+        def throughSOCKS6(reactor: Any, isolate: bool, timeout: float) -> IOutbound:
+            proxies = [upstreamProxy(reactor, url)]
+            return SOCKS6Outbound(reactor, proxies, isolate=isolate, timeout=timeout)
+
+        return throughSOCKS6, False
+    raise ValueError(
+        "--outbound is none of direct, socks5:HOST:PORT, socks5:unix:PATH, socks6://..."
+        " and socks6s://..."
+    )
+
+
+def _throughSOCKS5(where: str) -> OutboundMaker:
+    """
+    Read where a SOCKS 5 proxy is.
+
+    @raise ValueError: It is nowhere.
+    """
+    kind, _, path = where.partition(":")
+    match = _HOST_AND_PORT.fullmatch(where)
+    if kind == "unix" and path:
+        # twistd may go elsewhere before we connect.
+        absolute = str(Path(path).absolute())
+
+        def endpoint(reactor: Any) -> IStreamClientEndpoint:
+            return UNIXClientEndpoint(reactor, absolute)
+
+    elif match is not None and 0 < int(match["port"]) <= MAX_PORT:
+        host, port = match["host"], int(match["port"])
+        if host.startswith("["):
+            host = str(IPv6Address(host[1:-1]))
+
+        def endpoint(reactor: Any) -> IStreamClientEndpoint:
+            return HostnameEndpoint(reactor, host, port)
+
+    else:
+        raise ValueError("--outbound socks5: is followed by HOST:PORT or unix:PATH")
+    return lambda reactor, isolate, timeout: SOCKS5Outbound(
+        reactor, endpoint(reactor), isolate=isolate, timeout=timeout
+    )
+
+
+class OutboundOptions(dict[str, Any]):
+    """
+    A part of a command line's options.
+    """
+
+    parameters: Sequence[Sequence[Any]] = [
+        [
+            "outbound",
+            None,
+            None,
+            "The way out: direct, socks5:HOST:PORT, socks6://... [default: direct].",
+            outboundFromString,
+        ],
+    ]
+    flags: Sequence[Sequence[Any]] = [
+        ["isolate-sessions", None, "Give each session its own identity there."],
+        ["no-isolate-sessions", None, "Do not; the default is to do so for socks5."],
+    ]
+
+    def checkOutbound(self) -> None:
+        """
+        Check what the options say together.
+
+        @raise UsageError: They make no sense.
+        """
+        if self["isolate-sessions"] and self["no-isolate-sessions"]:
+            raise UsageError("--isolate-sessions and --no-isolate-sessions contradict each other")
+        if self["isolate-sessions"] and self["outbound"] is None:
+            raise UsageError("--isolate-sessions needs an --outbound through another proxy")
+
+    def outbound(self, reactor: Any) -> IOutbound | None:
+        """
+        Make the way out that the options describe.
+
+        @return: L{None}: the straight way.
+        @raise OSError: A file cannot be read.
+        @raise ValueError: What a file holds does not serve.
+        """
+        if self["outbound"] is None:
+            return None
+        make, isolates = self["outbound"]
+        isolate = self["isolate-sessions"] or (isolates and not self["no-isolate-sessions"])
+        made: IOutbound = make(reactor, isolate, self["connect-timeout"])
+        return made
