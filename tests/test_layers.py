@@ -37,6 +37,7 @@ STAGES = {
         "outbound",
         "serving",
     },
+    "command": {"values", "wire", "machine", "client"},
     "tap": {
         "values",
         "wire",
@@ -65,6 +66,7 @@ MAY_IMPORT_LEAVES = {
     "serving",
     "server",
     "local",
+    "command",
     "tap",
 }
 

@@ -33,17 +33,19 @@ DEFAULT_PORT = 1080
 #: Seconds that it may take to connect to the proxy, without TLS.
 CONNECT_TIMEOUT = 10.0
 
-_FORM = "socks6://[USER:PASSWORD@]HOST[:PORT] or socks6s://[USER:PASSWORD@]HOST[:PORT]"
+_FORM = "socks6://[USER[:PASSWORD]@]HOST[:PORT], or socks6s://... with TLS"
 
 # An unescaped delimiter in a password fits nowhere.
 _PART = "(?:[^:@/?#%]|%[0-9A-Fa-f]{2})*"
 _PATTERN = re.compile(
-    rf"(?P<scheme>socks6s?)://(?:(?P<username>{_PART}):(?P<password>{_PART})@)?"
+    rf"(?P<scheme>socks6s?)://(?:(?P<username>{_PART})(?::(?P<password>{_PART}))?@)?"
     r"(?P<host>\[[^\[\]@/?#]*\]|[^:@/?#\[\]]+)(?::(?P<port>[0-9]{1,5}))?/?"
     r"(?:\?(?P<query>[^#@]*))?"
 )
 
-_FILES = ("ca", "certificate", "key")
+#: What the files are for that TLS needs, and the one that it does not need.
+_TLS_FILES = ("ca", "certificate", "key")
+_PASSWORD_FILE = "passwordfile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +128,20 @@ class ProxyURL:
         return own, [each.original for each in rest]
 
 
-def proxyURL(text: str) -> ProxyURL:
+def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
     """
     Read the URL of a proxy::
 
-        socks6://[USER:PASSWORD@]HOST[:PORT]
-        socks6s://[USER:PASSWORD@]HOST[:PORT][?ca=FILE&certificate=FILE&key=FILE]
+        socks6://[USER[:PASSWORD]@]HOST[:PORT]
+        socks6s://[USER[:PASSWORD]@]HOST[:PORT][?ca=FILE&certificate=FILE&key=FILE]
 
-    Special characters in user name, password and files are written as C{%} and two
-    digits.  The files are found from the folder in which this is called.
+    With C{?passwordfile=FILE}, the password is the first line of that file.  Special
+    characters in user name, password and files are written as C{%} and two digits.
+    The files are found from the folder in which this is called.
 
-    @raise ValueError: It is none.  What was written is not repeated: it may hold a
-        password.
+    @param password: The user's, if there is a user and the URL has no password.
+    @raise ValueError: It is none, or the file with the password cannot be read.  What
+        was written is not repeated: it may hold a password.
     """
     match = _PATTERN.fullmatch(text)
     if match is None:
@@ -146,23 +150,51 @@ def proxyURL(text: str) -> ProxyURL:
             " special characters in user and password are written as % and two digits"
         )
     encrypted = match["scheme"] == "socks6s"
-    credentials = None
-    if match["username"] is not None:
-        try:
-            credentials = UsernamePassword(
-                unquote_to_bytes(match["username"]), unquote_to_bytes(match["password"])
-            )
-        except ValueError:
-            raise ValueError("the proxy's user and password have 1 to 255 octets") from None
     port = DEFAULT_PORT if match["port"] is None else int(match["port"])
     if not 0 < port <= MAX_PORT:
         raise ValueError(f"the proxy's port is not within 1 to {MAX_PORT}")
     files = _filesIn(match["query"] or "")
+    passwordFile = files.pop(_PASSWORD_FILE, None)
     if files and not encrypted:
         raise ValueError(f"{next(iter(files))}= is for socks6s://, which has TLS")
     if "key" in files and "certificate" not in files:
         raise ValueError("key= is of no use without certificate=")
+    if match["password"] is not None:
+        password = unquote_to_bytes(match["password"])
+    elif passwordFile is not None:
+        password = passwordIn(passwordFile)
+    credentials = _credentials(match["username"], password)
     return ProxyURL(_host(match["host"]), port, encrypted, credentials, files)
+
+
+def passwordIn(path: Path) -> bytes:
+    """
+    Read a password, which is the first line of a file.
+
+    @raise ValueError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.readline(4096).rstrip(b"\r\n")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+
+
+def _credentials(username: str | None, password: bytes | None) -> UsernamePassword | None:
+    """
+    Tell who we are.
+
+    @raise ValueError: We cannot be: there is no password, or one of the two is empty or
+        too long.
+    """
+    if username is None:
+        return None
+    if password is None:
+        raise ValueError("the proxy's URL has a user, and no password")
+    try:
+        return UsernamePassword(unquote_to_bytes(username), password)
+    except ValueError:
+        raise ValueError("the proxy's user and password have 1 to 255 octets each") from None
 
 
 def _host(text: str) -> str:
@@ -188,9 +220,10 @@ def _filesIn(query: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for part in query.split("&") if query else ():
         name, _, value = part.partition("=")
-        if name not in _FILES or name in files or not value:
+        if name not in (*_TLS_FILES, _PASSWORD_FILE) or name in files or not value:
             raise ValueError(
-                "behind the ? of the proxy's URL there may be ca=, certificate= and key=, once each"
+                "behind the ? of the proxy's URL there may be ca=, certificate=, key= and"
+                " passwordfile=, once each"
             )
         files[name] = Path(os.fsdecode(unquote_to_bytes(value))).absolute()
     return files

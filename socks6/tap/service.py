@@ -33,7 +33,7 @@ def makeService(options: Options) -> IService:
     sessions.setServiceParent(service)  # type: ignore[no-untyped-call]
     outbound = options.outbound(reactor)
     if IService.providedBy(outbound):
-        outbound.setServiceParent(service)  # type: ignore[no-untyped-call]
+        outbound.setServiceParent(service)
     proxyService(  # type: ignore[no-untyped-call]
         reactor,
         endpoints,
