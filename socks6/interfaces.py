@@ -5,7 +5,7 @@ The few interfaces that users may implement, and what goes with them.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from twisted.internet.defer import Deferred
@@ -54,7 +54,7 @@ class OutboundRequest:
 
     address: Address
     typeOfService: int | None = None
-    session: bytes | None = None
+    session: bytes | None = field(default=None, repr=False)
     optimistic: bool = False
 
 

@@ -97,6 +97,7 @@ class SessionPassage(Passage):
     What one request says of its session.
 
     @ivar identifier: The session's ID, as soon as it is known.
+    @ivar isAdmitted: Whether the proxy has let us in.
     """
 
     def __init__(self, session: SOCKS6Session, options: Sequence[Option]) -> None:
@@ -106,6 +107,7 @@ class SessionPassage(Passage):
         super().__init__(options)
         named = self.options.first(SessionID)
         self.identifier = None if named is None else named.identifier
+        self.isAdmitted = False
         self.mayNeedRemedy = named is not None
         self._session = session
 
@@ -115,6 +117,7 @@ class SessionPassage(Passage):
 
         @see: L{Passage.authenticated}
         """
+        self.isAdmitted = True
         self._session.learn(self, options)
         reply = options.first(TokenExpenditureReply)
         if reply is None or reply.outcome in (TokenOutcome.SUCCESS, TokenOutcome.DUPLICATE):
@@ -128,7 +131,7 @@ class SessionPassage(Passage):
         @see: L{Passage.replied}
         """
         self._session.learn(self, options)
-        self._session.ended(self, admitted=True)
+        self._session.ended(self)
 
     def refused(self, options: OptionList) -> Remedy | None:
         """
@@ -145,7 +148,7 @@ class SessionPassage(Passage):
             elif self._session.options and self.options.first(UsernamePassword) is None:
                 self._session.distrust()
                 remedy = Remedy.CREDENTIALS
-        self._session.ended(self, admitted=False)
+        self._session.ended(self, remedy)
         return remedy
 
     def abandoned(self) -> None:
@@ -154,7 +157,7 @@ class SessionPassage(Passage):
 
         @see: L{Passage.abandoned}
         """
-        self._session.ended(self, admitted=False)
+        self._session.ended(self)
 
 
 class Access:

@@ -15,7 +15,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from socks6.client.access import Access, Passage, SessionPassage, authenticationData
+from socks6.client.access import Access, Passage, Remedy, SessionPassage, authenticationData
 from socks6.client.attempt import ConnectionAttempt
 from socks6.client.errors import SessionClosed
 from socks6.client.negotiation import DEFAULT_TIMEOUT, Terms
@@ -106,6 +106,7 @@ class SOCKS6Session(Access):
         self._declinedAt: float | None = None
         self._waiting: deque[Deferred[Passage]] = deque()
         self._releasing = False
+        self._releaseAnyway = 0
         self._closing: Deferred[None] | None = None
 
     def __repr__(self) -> str:
@@ -133,7 +134,7 @@ class SOCKS6Session(Access):
         """
         How many tokens there are to spend.
         """
-        return self._tokens.left
+        return self._tokens.left if self.isOpen else 0
 
     @property
     def isClosed(self) -> bool:
@@ -146,8 +147,9 @@ class SOCKS6Session(Access):
         """
         Open the session ahead of time, if it is not open.
 
-        @return: Fires with whether it is open: the proxy may have declined.  Fails
-            as C{connect} of an endpoint does.  Cancelling gives up.
+        @return: Fires with whether it is open: the proxy may have declined, or another
+            request may still be opening it.  Fails as C{connect} of an endpoint does.
+            Cancelling gives up.
         """
         if self.isOpen:
             return succeed(True)
@@ -219,10 +221,19 @@ class SOCKS6Session(Access):
             return fail(SessionClosed())
         # Who goes on may call back: others have come first.
         if self._waiting or self._mustWait():
-            waiting: Deferred[Passage] = Deferred(self._waiting.remove)
+            waiting: Deferred[Passage] = Deferred(self._waitNoMore)
             self._waiting.append(waiting)
             return waiting
         return succeed(self._passage())
+
+    def _waitNoMore(self, waiting: Deferred[Passage]) -> None:
+        """
+        Forget a request that has been cancelled.
+        """
+        if self._waiting.index(waiting) < self._releaseAnyway:
+            # Else one that has come later would go on in its place.
+            self._releaseAnyway -= 1
+        self._waiting.remove(waiting)
 
     def _mustWait(self) -> bool:
         """
@@ -230,7 +241,11 @@ class SOCKS6Session(Access):
         """
         if not self._patient:
             return False
-        return (self._opening if self._identifier is None else self._refilling) is not None
+        if self._identifier is not None:
+            return self._refilling is not None
+        # One that has been let in without an ID may still get it with the last reply,
+        # but that can take as long as it takes to connect somewhere.
+        return self._opening is not None and not self._opening.isAdmitted
 
     def _passage(self) -> Passage:
         """
@@ -291,16 +306,25 @@ class SOCKS6Session(Access):
         @param options: Those of its reply.
         """
         given = options.first(SessionID)
+        asked = passage is self._refilling
         if passage is self._opening and given is not None and given.identifier:
             passage.identifier = self._identifier = given.identifier
             self._trusted = options.first(SessionUntrusted) is None
             self._tokens = TokenSupply()
-            self._wantsTokens = bool(self._windowSize)
+            # It has asked for tokens, too, if any are wanted.
+            self._wantsTokens = asked = bool(self._windowSize)
         # What is said of a session that is no longer ours is of no use.
         if passage.identifier is not None and passage.identifier == self._identifier:
             self._learnTokens(passage, options)
         if self._identifier is not None:
             self._openingOver(passage)
+        if asked:
+            # Windows stand in the Authentication Reply, so none is to come.  Where the
+            # token was refused, nothing else was looked at.
+            reply = options.first(TokenExpenditureReply)
+            if reply is None or reply.outcome is TokenOutcome.SUCCESS:
+                self._wantsTokens = bool(self._tokens.size)
+            self._refilling = None
         self._release()
 
     def _learnTokens(self, passage: SessionPassage, options: OptionList) -> None:
@@ -313,7 +337,6 @@ class SOCKS6Session(Access):
         window = options.first(TokenWindowAdvertisement)
         if window is not None:
             self._tokens.learn(window, passage is self._refilling)
-            self._refillingOver(passage)
 
     def distrust(self) -> None:
         """
@@ -327,30 +350,23 @@ class SOCKS6Session(Access):
         """
         if identifier == self._identifier:
             self._identifier = None
-            self._refilling = None
 
-    def ended(self, passage: SessionPassage, admitted: bool) -> None:
+    def ended(self, passage: SessionPassage, remedy: Remedy | None = None) -> None:
         """
         Learn that nothing more will be said in answer to a request.  To hear that
         again changes nothing.
 
-        @param admitted: Whether the proxy has let us in, so that what it did not say
-            is an answer, too.
+        @param remedy: Why the request will be made again, if it will.
         """
-        if admitted and passage is self._opening:
+        if passage.isAdmitted and passage is self._opening:
             self._declinedAt = self._clock.seconds()
-        if admitted and passage is self._refilling and not self._tokens.size:
-            self._wantsTokens = False
-        self._refillingOver(passage)
-        self._openingOver(passage)
-        self._release()
-
-    def _refillingOver(self, passage: SessionPassage) -> None:
-        """
-        Do not wait for a request's tokens any more.
-        """
+        # Those who have waited in vain do not wait for the next one, too: if the proxy
+        # does not answer, they would fail one after the other.
+        isVain = remedy is None and passage in (self._opening, self._refilling)
         if passage is self._refilling:
             self._refilling = None
+        self._openingOver(passage)
+        self._release(len(self._waiting) if isVain else 0)
 
     def _openingOver(self, passage: SessionPassage) -> None:
         """
@@ -361,16 +377,21 @@ class SOCKS6Session(Access):
             if self._closing is not None:
                 self._tearDown()
 
-    def _release(self) -> None:
+    def _release(self, inVain: int = 0) -> None:
         """
         Let those go on who need not wait any more.
+
+        @param inVain: How many of the first ones go on in any case.
         """
+        self._releaseAnyway = max(self._releaseAnyway, inVain)
         # Whoever goes on may fail at once, and bring us here again.
         if self._releasing:
             return
         self._releasing = True
-        while self._waiting and not self._mustWait():
+        while self._waiting and (self._releaseAnyway > 0 or not self._mustWait()):
+            self._releaseAnyway -= 1
             self._waiting.popleft().callback(self._passage())
+        self._releaseAnyway = 0
         self._releasing = False
 
 

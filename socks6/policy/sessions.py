@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from twisted.application.service import Service
@@ -30,7 +31,7 @@ from socks6.interfaces import (
 from socks6.policy.authentication import Identity
 from socks6.policy.stores.memory import MemorySessionStore
 from socks6.quota import LineQuota
-from socks6.values.codes import AuthenticationMethod, TokenOutcome
+from socks6.values.codes import MAX_TOKEN_WINDOW_SIZE, AuthenticationMethod, TokenOutcome
 from socks6.values.messages import Request
 from socks6.values.options import (
     NO_OPTIONS,
@@ -95,7 +96,7 @@ class Membership:
     admitted: bool = True
     options: OptionList = NO_OPTIONS
     outcome: TokenOutcome | None = None
-    session: bytes | None = None
+    session: bytes | None = field(default=None, repr=False, compare=False)
 
 
 class SessionService(Service):
@@ -130,7 +131,14 @@ class SessionService(Service):
             client has none, of one IPv4 address or IPv6 network of 64 bits.
         @param anonymous: Whether clients without an identity may have sessions.
         @param maxTokenWindow: The most tokens that a window has, 1 to 2**31 - 1.
+        @raise ValueError: One of the numbers is out of range.
         """
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"not a number of seconds above 0: {timeout}")
+        if maxSessions < 0 or maxSessionsPerClient < 0:
+            raise ValueError("there cannot be less than no sessions")
+        if not 0 < maxTokenWindow <= MAX_TOKEN_WINDOW_SIZE:
+            raise ValueError(f"not within 1 to {MAX_TOKEN_WINDOW_SIZE}: {maxTokenWindow}")
         self._store = MemorySessionStore(clock) if store is None else store
         self._limits = SessionLimits(timeout, maxSessions, maxSessionsPerClient)
         self._trust = trust

@@ -4,9 +4,10 @@ Who is let in: credentials and sessions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from socks6.interfaces import SessionStoreFailed
 from socks6.machine.server import REFUSAL
@@ -18,6 +19,8 @@ from socks6.text import words
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, TokenOutcome
 from socks6.values.messages import AuthenticationReply, Request, UsernamePasswordReply
 from socks6.values.options import NO_OPTIONS, OptionList, SessionID, SessionInvalid
+
+_Membership = TypeVar("_Membership", Membership, Membership | None)
 
 if TYPE_CHECKING:
     from socks6.server.negotiation import Negotiation
@@ -39,7 +42,7 @@ class Admission:
 
     identity: Identity | None
     objection: str = ""
-    session: bytes | None = None
+    session: bytes | None = field(default=None, repr=False)
 
 
 async def admit(negotiation: Negotiation, request: Request) -> Admission:
@@ -55,8 +58,22 @@ async def admit(negotiation: Negotiation, request: Request) -> Admission:
     identity = await _authenticate(negotiation, request)
     if identity is None:
         return _refuse(negotiation, REFUSAL, "authentication failed")
-    membership = await negotiation.factory.sessions.open(request, identity, client)
+    sessions = negotiation.factory.sessions
+    membership = await _unhurried(negotiation, sessions.open(request, identity, client))
     return _admitted(negotiation, identity.method, membership)
+
+
+async def _unhurried(
+    negotiation: Negotiation, call: Coroutine[Any, Any, _Membership]
+) -> _Membership:
+    """
+    Wait for a session store, which has a time limit of its own.
+    """
+    negotiation.isBusy = True
+    try:
+        return await call
+    finally:
+        negotiation.isBusy = False
 
 
 def _clientOf(leg: LegProtocol) -> Client:
@@ -85,14 +102,17 @@ async def _resume(
     # Who the client has shown to be.
     shown = ANONYMOUS
     try:
-        membership = await sessions.use(identifier, request, client, anonymous=anonymous)
+        membership = await _unhurried(
+            negotiation, sessions.use(identifier, request, client, anonymous=anonymous)
+        )
         if membership is not None and not membership.admitted:
             identity = await _authenticate(negotiation, request, membership.identity)
             if identity is None:
                 return _refuse(negotiation, REFUSAL, "authentication failed")
             shown = identity
-            membership = await sessions.use(
-                identifier, request, client, anonymous=anonymous, authenticated=True
+            membership = await _unhurried(
+                negotiation,
+                sessions.use(identifier, request, client, anonymous=anonymous, authenticated=True),
             )
     except SessionStoreFailed as error:
         # We cannot know whether it is welcome; as nothing is done for it, it does

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.relay.farewell import sayFarewell
-from socks6.relay.legs import NOBODY, LegProtocol, describe
+from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.serving.accesslog import RequestRecord
 from socks6.values.address import Address
@@ -23,6 +23,9 @@ from socks6.wire.errors import PeerError, UnexpectedEnd
 
 if TYPE_CHECKING:
     from socks6.serving.factory import ClientProtocol, ServingFactory
+
+#: Seconds until we look again whether we are still busy.
+_BUSY_INTERVAL = 0.5
 
 #: Octets that a client may send ahead before we stop to read.
 EARLY_DATA_LIMIT = 65536
@@ -51,6 +54,8 @@ class Conversation:
     @ivar inputOver: Whether the client has ended its direction.
     @ivar isOver: Whether what was under way has been given up, so that nothing may
         come of it any more.
+    @ivar isBusy: Whether we wait for something that has a time limit of its own: that
+        does not count as the client's time.
     @ivar record: What is known of the client's request, once it is there.
     """
 
@@ -67,6 +72,7 @@ class Conversation:
         self.transport: Any = leg.transport
         self.inputOver = False
         self.isOver = False
+        self.isBusy = False
         self.record: RequestRecord | None = None
         self._began = factory.clock.seconds()
         self._deadline = factory.clock.callLater(factory.requestTimeout, self._tooLate)
@@ -198,6 +204,9 @@ class Conversation:
         Close a connection that has taken too long to say what it wants and who
         it is.
         """
+        if self.isBusy:
+            self._deadline = self.factory.clock.callLater(_BUSY_INTERVAL, self._tooLate)
+            return
         seconds = self.factory.requestTimeout
         self._logPeer(UnexpectedEnd(f"no authenticated request within {seconds:g} s"))
         self.stop()
@@ -243,7 +252,13 @@ class Conversation:
     def relay(self, remote: LegProtocol) -> None:
         """
         Pass octets between the client and a remote host from now on.
+
+        @raise CancelledError: The client is gone, and so is the remote host then.
         """
+        if self.isOver:
+            # Nobody else knows of it, if it was connected although we gave up.
+            remote.abort()
+            raise CancelledError
         factory = self.factory
         self._relay = Relay(
             factory.clock,
@@ -278,10 +293,8 @@ class Conversation:
         Be done with the request, and break off the connection, so that the client
         does not take it for a good end.
         """
-        self._finish(result)
-        self.leg.receiver = NOBODY
+        self.end(result)
         self.leg.abort()
-        self.factory.connectionGone(self.leg)
 
     def stop(self) -> None:
         """

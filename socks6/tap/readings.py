@@ -40,9 +40,12 @@ def number(option: str, least: int, most: int, text: str) -> int:
     @param option: What it is for.
     @raise ValueError: It is none, or out of range.
     """
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    # Python refuses to read thousands of digits, in words of its own.
+    digits = text.lstrip("0") or text[-1:]
+    isNumber = text.isascii() and text.isdigit() and len(digits) <= len(str(most))
+    if not (isNumber and least <= int(digits) <= most):
         raise ValueError(f"--{option} {text!r} is not a number from {least} to {most}")
-    return int(text)
+    return int(digits)
 
 
 def count(option: str, least: int, most: int, default: int, doc: str) -> Sequence[Any]:

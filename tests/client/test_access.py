@@ -4,6 +4,8 @@ Tests for the way to a proxy without a session, and for what passages promise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,7 +21,7 @@ from socks6.values.options import (
     TokenExpenditureReply,
     UsernamePassword,
 )
-from tests.client.sessions import ADA, ID, SessionTestCase, naming, window
+from tests.client.sessions import ADA, ID, SessionTestCase, naming, opened, opening, window
 
 #: All that a proxy could say.
 EVERYTHING = OptionList(
@@ -121,9 +123,16 @@ class SessionPassageTests(SessionTestCase):
         Make one of an open session.
         """
         self.open()
+        passage = self.enter()
+        self.assertEqual(list(passage.options), naming(0))
+        return passage
+
+    def enter(self) -> SessionPassage:
+        """
+        Let a request go out.
+        """
         passage = self.successResultOf(self.session.enter())
         assert isinstance(passage, SessionPassage)
-        self.assertEqual(list(passage.options), naming(0))
         return passage
 
     def test_remedies(self) -> None:
@@ -159,9 +168,56 @@ class SessionPassageTests(SessionTestCase):
         It is over once; what is called after that changes nothing.
         """
         opener = self.successResultOf(self.session.enter())
-        waiting = [self.session.enter() for _ in range(2)]
+        waiting = self.session.enter()
         opener.abandoned()
-        self.successResultOf(waiting[0])
+        self.assertEqual(list(self.successResultOf(waiting).options), opening())
+        later = self.session.enter()
         opener.abandoned()
         opener.replied(NO_OPTIONS)
-        self.assertNoResult(waiting[1])
+        self.assertIsNone(opener.refused(NO_OPTIONS))
+        self.assertNoResult(later)
+
+    def test_inVain(self) -> None:
+        """
+        Those who have waited for one that comes to nothing go on at once, whatever
+        becomes of it; the first of them takes its part.
+        """
+        ends: list[Callable[[Passage], object]] = [
+            lambda passage: passage.abandoned(),
+            lambda passage: passage.refused(NO_OPTIONS),
+        ]
+        for end in ends:
+            self.renew()
+            opener = self.successResultOf(self.session.enter())
+            waiting = [self.session.enter() for _ in range(3)]
+            end(opener)
+            said = [list(self.successResultOf(each).options) for each in waiting]
+            self.assertEqual(said, [opening(), [ADA], [ADA]])
+
+    def test_notInVain(self) -> None:
+        """
+        Where there is a remedy, those who have waited wait for the next opener.
+        """
+        self.open(opened(1))
+        asking = self.successResultOf(self.session.enter())
+        first, second = (self.session.enter() for _ in range(2))
+        self.assertNoResult(first)
+        self.assertIs(asking.refused(OptionList([SessionInvalid()])), Remedy.NEW_SESSION)
+        self.assertEqual(list(self.successResultOf(first).options), opening(128))
+        self.assertNoResult(second)
+
+    def test_isAdmitted(self) -> None:
+        """
+        Whether the proxy has let a request in is known from its Authentication Reply
+        on, whatever comes then.
+        """
+        self.open()
+        refused, lost, admitted = (self.enter() for _ in range(3))
+        self.assertFalse(admitted.isAdmitted)
+        admitted.authenticated(NO_OPTIONS)
+        self.assertTrue(admitted.isAdmitted)
+        admitted.abandoned()
+        self.assertTrue(admitted.isAdmitted)
+        refused.refused(NO_OPTIONS)
+        lost.abandoned()
+        self.assertFalse(refused.isAdmitted or lost.isAdmitted)

@@ -892,17 +892,38 @@ class CallingBackTests(SessionTestCase):
             self.assertConnected(second)
             self.assertNothingLeft()
 
-    def test_replied(self) -> None:
+    def test_admitted(self) -> None:
         """
-        When the Operation Reply is there.
+        When it is known that there may be none.
         """
-        for operation in (CONNECTED, FAILED):
+        for optimistic in (False, True):
             self.setUp()
-            first, second = self.begin(False)
-            self.transports[0].receive(admitted() + operation)
-            self.assertGivenUp(first, False, CancelledError)
+            first, second = self.begin(optimistic)
+            self.transports[0].receive(admitted() + (b"" if optimistic else CONNECTED))
+            self.assertGivenUp(first, optimistic, ConnectionAborted)
             self.transports[1].receive(SUCCESS)
             self.assertConnected(second)
+            self.assertNothingLeft()
+
+    def test_replied(self) -> None:
+        """
+        When the Operation Reply is there, by who has waited for that to close the
+        session.
+        """
+
+        def giveUp(_: None, call: Call) -> None:
+            call.result.cancel()
+
+        for operation in (CONNECTED, FAILED):
+            self.setUp()
+            first = self.call()
+            closed = self.session.close().addCallback(giveUp, first)
+            self.transports[0].receive(admitted())
+            self.assertNoResult(closed)
+            self.transports[0].receive(operation)
+            self.successResultOf(closed)
+            self.assertGivenUp(first, False, CancelledError)
+            self.assertEqual(len(self.transports), 1)
             self.assertNothingLeft()
 
     def test_refused(self) -> None:

@@ -24,6 +24,7 @@ from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.client.errors import (
     AuthenticationRefused,
     EndedEarly,
+    NoAnswer,
     NotASOCKS6Proxy,
     RequestRefused,
     SessionClosed,
@@ -75,6 +76,25 @@ LOSSES: dict[str, tuple[Callable[[SessionTestCase, ProxyTransport], object], typ
     "timed out": (lambda test, transport: test.reactor.advance(60), TimeoutError),
     "lost": (lambda test, transport: transport.lose(ConnectionLost()), EndedEarly),
 }
+
+
+class FickleEndpoint(ImmediateEndpoint):
+    """
+    A way to the proxy that does not connect each time.
+
+    @ivar refuses: Whether it does not the next time.
+    """
+
+    refuses = False
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """
+        Connect, or fail before this returns.
+        """
+        if self.refuses:
+            self.refuses = False
+            return fail(ConnectionRefusedError())
+        return super().connect(protocolFactory)
 
 
 class ArgumentsTests(SynchronousTestCase):
@@ -190,15 +210,24 @@ class OpeningTests(SessionTestCase):
     def test_lateID(self) -> None:
         """
         The draft says once that the ID stands in the Operation Reply; it counts
-        there, too, with all that belongs to it.
+        there, too, with all that belongs to it.  Until then requests go out without
+        the session, those that have waited and those that come, and none opens
+        another one.
         """
         call, _ = self.calls(2)
         transport = self.acceptNext()
         transport.receive(admitted())
-        self.assertEqual(self.unaccepted, 0)
+        self.call()
+        for other in self.acceptAll():
+            self.assertSays(other, [ADA])
+        self.assertEqual(len(self.reactor.tcpClients), 3)
+        self.assertFalse(self.session.isOpen)
         options = OptionList([SessionID(ID), SessionUntrusted(), window(7)])
         transport.receive(operationReply(options=options))
         self.assertConnected(call)
+        self.assertTrue(self.session.isOpen)
+        self.assertEqual(self.session.tokensLeft, 64)
+        self.call()
         self.assertSays(self.acceptNext(), naming(7, ADA))
 
     def test_failedOperation(self) -> None:
@@ -275,34 +304,79 @@ class WaitingTests(SessionTestCase):
 
     def test_notConnected(self) -> None:
         """
-        If the proxy cannot be reached, only the first fails; the next one tries.
+        If the proxy cannot be reached, all that have waited try it at once, the first
+        of them with the session; one that comes later waits for that one.
         """
-        calls = self.calls(3)
-        for call in calls:
-            self.assertEqual(self.unaccepted, 1)
-            self.refuseNext()
-            self.failureResultOf(call.result, ConnectionRefusedError)
-        self.assertEqual(self.unaccepted, 0)
-        self.call()
+        calls = self.calls(4)
+        self.assertEqual(self.unaccepted, 1)
+        self.refuseNext()
+        self.failureResultOf(calls[0].result, ConnectionRefusedError)
+        self.assertEqual(self.unaccepted, 3)
+        later = self.call()
+        self.assertEqual(self.unaccepted, 3)
+        self.refuseNext()
+        self.failureResultOf(calls[1].result, ConnectionRefusedError)
+        self.assertEqual(self.unaccepted, 3)
+        for call in calls[2:]:
+            self.assertSays(self.acceptNext(), [ADA])
+            self.assertNoResult(call.result)
         self.assertSays(self.acceptNext(), opening())
+        self.assertNoResult(later.result)
 
     def test_openerFails(self) -> None:
         """
         However the first one fails, the next one opens the session, and the others
-        wait on.
+        that have waited go out without it at the same time.  One that comes later
+        waits for the session.
         """
         for name, (lose, error) in LOSSES.items():
             self.setUp()
-            first, second, third = self.calls(3)
+            first, second, *others = self.calls(4)
             lose(self, self.acceptNext())
             self.failureResultOf(first.result, error)
-            self.assertEqual(self.unaccepted, 1, name)
+            self.assertEqual(self.unaccepted, 3, name)
             transport = self.acceptNext()
             self.assertSays(transport, opening(), name)
-            self.assertWaiting(second, third)
+            for call in others:
+                other = self.acceptNext()
+                self.assertSays(other, [ADA], name)
+                other.receive(SUCCESS)
+                self.assertConnected(call)
+            later = self.call()
+            self.assertWaiting(second, later)
             transport.receive(opened() + CONNECTED)
             self.assertConnected(second)
             self.assertSays(self.acceptNext(), naming(0), name)
+
+    def test_silentProxy(self) -> None:
+        """
+        However many wait for a proxy that does not answer, they fail together, one
+        time-out after the first one.
+        """
+        first, *others = self.calls(9)
+        self.acceptNext()
+        self.reactor.advance(59.75)
+        self.assertWaiting(first, *others)
+        self.reactor.advance(0.25)
+        self.failureResultOf(first.result, NoAnswer)
+        self.assertEqual(self.unaccepted, 8)
+        opener, *without = self.acceptAll()
+        self.assertSays(opener, opening())
+        for transport in without:
+            self.assertSays(transport, [ADA])
+        self.reactor.advance(30)
+        later = self.call()
+        self.reactor.advance(29.75)
+        self.assertWaiting(*others, later)
+        self.reactor.advance(0.25)
+        for call in others:
+            self.failureResultOf(call.result, NoAnswer)
+        self.assertSays(self.acceptNext(), opening())
+        self.reactor.advance(60)
+        self.failureResultOf(later.result, NoAnswer)
+        for call in (first, *others, later):
+            self.assertEqual(call.application.events, [])
+        self.assertNothingLeft()
 
     def test_openerLost(self) -> None:
         """
@@ -333,7 +407,7 @@ class WaitingTests(SessionTestCase):
         """
         for accepted in (False, True):
             self.setUp()
-            first, second = self.calls(2)
+            first, second, _ = self.calls(3)
             if accepted:
                 self.acceptNext().receive(opened()[:-1])
             first.result.cancel()
@@ -342,9 +416,10 @@ class WaitingTests(SessionTestCase):
                 connector: Any = self.reactor.connectors[0]
                 self.assertTrue(connector.stoppedConnecting)
                 self._answered += 1
-            self.assertEqual(self.unaccepted, 1)
+            self.assertEqual(self.unaccepted, 2)
             transport = self.acceptNext()
             self.assertSays(transport, opening())
+            self.assertSays(self.acceptNext(), [ADA])
             transport.receive(opened() + CONNECTED)
             self.assertConnected(second)
 
@@ -408,6 +483,56 @@ class WaitingTests(SessionTestCase):
         self.assertEqual(order, ["first", "second", "third", "fourth"])
         for token, transport in enumerate(endpoint.transports[1:]):
             self.assertSays(transport, naming(token))
+
+    def test_callingBackInVain(self) -> None:
+        """
+        When those go on that have waited in vain, what is requested by them waits for
+        the new opener; if one of them cancels others, nobody goes in their place.
+        """
+        endpoint = ImmediateEndpoint()
+        self.proxyEndpoint = endpoint  # type: ignore[assignment]
+        self.renew()
+        first = self.call()
+        calls: list[Call] = []
+
+        def react(application: Application) -> None:
+            # There are two more that have waited, and two that come now.
+            later = [self.call(Application(), optimistic=True) for _ in range(2)]
+            for call in (later[0], calls[1]):
+                call.result.cancel()
+                self.failureResultOf(call.result, CancelledError)
+            calls.append(later[1])
+
+        calls.append(self.call(Application(react), optimistic=True))
+        calls += [self.call(Application(), optimistic=True) for _ in range(2)]
+        endpoint.transports[0].lose(ConnectionLost())
+        self.failureResultOf(first.result, EndedEarly)
+        second, fourth = endpoint.transports[1:]
+        self.assertSays(second, opening())
+        self.assertSays(fourth, [ADA])
+        self.assertConnected(calls[0])
+        self.assertConnected(calls[2])
+        self.assertNoResult(calls[3].result)
+        second.receive(opened())
+        self.assertSays(endpoint.transports[3], naming(0))
+        self.assertConnected(calls[3])
+
+    def test_failingInVain(self) -> None:
+        """
+        If the new opener fails at once, too, the next one takes over before the others
+        go on.
+        """
+        endpoint = FickleEndpoint()
+        self.proxyEndpoint = endpoint  # type: ignore[assignment]
+        self.renew()
+        calls = self.calls(4)
+        endpoint.refuses = True
+        endpoint.transports[0].lose(ConnectionLost())
+        self.failureResultOf(calls[0].result, EndedEarly)
+        self.failureResultOf(calls[1].result, ConnectionRefusedError)
+        third, fourth = endpoint.transports[1:]
+        self.assertSays(third, opening())
+        self.assertSays(fourth, [ADA])
 
 
 class ImpatientTests(SessionTestCase):
@@ -486,8 +611,8 @@ class DeclinedTests(SessionTestCase):
 
     def test_declined(self) -> None:
         """
-        Then all requests go out without, those that waited first; after a while the
-        proxy is asked again.
+        Then all requests go out without, as soon as its Authentication Reply is there,
+        those that waited first; after a while the proxy is asked again.
         """
         for reply in (admitted(), admitted(SessionUntrusted()), opened(64, b"")):
             for operation in (CONNECTED, FAILED):
@@ -495,30 +620,57 @@ class DeclinedTests(SessionTestCase):
                 first, second = self.calls(2)
                 transport = self.acceptNext()
                 transport.receive(reply)
-                # It could still stand in the Operation Reply.
-                self.assertWaiting(second)
+                self.assertGoesWithout()
+                self.assertConnected(second)
+                # The ID could still stand in the Operation Reply.
+                self.reactor.advance(59)
+                third = self.call()
+                self.assertGoesWithout()
+                self.assertConnected(third)
+                self.assertNoResult(first.result)
                 transport.receive(operation)
                 if operation is CONNECTED:
                     self.assertConnected(first)
                 else:
                     self.failureResultOf(first.result, RequestRefused)
                     transport.lose()
+                self.reactor.advance(DECLINED_PERIOD - 0.25)
+                fourth = self.call()
                 self.assertGoesWithout()
-                self.assertConnected(second)
-                self.reactor.advance(DECLINED_PERIOD - 0.1)
-                third = self.call()
-                self.assertGoesWithout()
-                self.assertConnected(third)
-                self.reactor.advance(0.1)
+                self.assertConnected(fourth)
+                self.reactor.advance(0.25)
                 self.open()
 
-    def test_noAnswer(self) -> None:
+    def test_noOperationReply(self) -> None:
         """
-        A proxy that does not come to answer has not declined.
+        A proxy that has let a request in without giving an ID has declined, even if
+        its Operation Reply never comes.
+        """
+        ways: list[Callable[[Call, ProxyTransport], object]] = [
+            lambda call, transport: transport.lose(ConnectionLost()),
+            lambda call, transport: self.reactor.advance(60),
+            lambda call, transport: call.result.cancel(),
+        ]
+        for way, error in zip(ways, (EndedEarly, NoAnswer, CancelledError), strict=True):
+            self.setUp()
+            first = self.call()
+            transport = self.acceptNext()
+            transport.receive(admitted())
+            way(first, transport)
+            self.failureResultOf(first.result, error)
+            second = self.call()
+            self.assertGoesWithout()
+            self.assertConnected(second)
+            self.reactor.advance(DECLINED_PERIOD)
+            self.open()
+
+    def test_noReply(self) -> None:
+        """
+        One that has not let it in has not declined.
         """
         first, _ = self.calls(2)
         transport = self.acceptNext()
-        transport.receive(admitted())
+        transport.receive(admitted()[:-1])
         transport.lose()
         self.failureResultOf(first.result, EndedEarly)
         self.assertSays(self.acceptNext(), opening())
@@ -586,6 +738,22 @@ class OpenTests(SessionTestCase):
         self.acceptNext().receive(opened())
         self.acceptNext().receive(spent() + CONNECTED)
         self.assertIs(self.successResultOf(isOpen), True)
+
+    def test_waitsInVain(self) -> None:
+        """
+        If that request fails, the first one that has waited opens the session; others
+        tell how things are when the proxy has answered them.
+        """
+        self.call().result.addErrback(lambda _: None)
+        first, second = self.session.open(), self.session.open()
+        self.acceptNext().lose(ConnectionLost())
+        opener, other = self.acceptAll()
+        self.assertSays(opener, opening())
+        self.assertSays(other, [ADA])
+        other.receive(SUCCESS)
+        self.assertIs(self.successResultOf(second), False)
+        opener.receive(opened() + CONNECTED)
+        self.assertIs(self.successResultOf(first), True)
 
     def test_fails(self) -> None:
         """
@@ -797,6 +965,7 @@ class CloseTests(SessionTestCase):
         self.assertWaiting(waiting)
         closed = self.session.close()
         self.failureResultOf(waiting.result, SessionClosed)
+        self.assertEqual(self.session.tokensLeft, 0)
         farewell = self.acceptNext()
         transport.receive(spent(window(1, 128)) + CONNECTED)
         self.assertEqual(self.session.tokensLeft, 0)

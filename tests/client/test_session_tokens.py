@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from twisted.internet.error import ConnectionLost
 
-from socks6.client.errors import EndedEarly
+from socks6.client.errors import EndedEarly, NoAnswer
 from socks6.client.session import MAX_TOKENS
 from socks6.values.codes import TOKEN_MODULUS, TokenOutcome
 from socks6.values.options import OptionList, SessionID, TokenExpenditure, TokenRequest
-from tests.client.doubles import ProxyTransport, operationReply
+from tests.client.doubles import Application, ImmediateEndpoint, ProxyTransport, operationReply
 from tests.client.sessions import (
     ADA,
     CONNECTED,
@@ -151,7 +151,9 @@ class WindowTests(TokensTestCase):
         """
         self.open()
         *_, invalid = self.spend(10)
+        self.assertEqual(self.session.tokensLeft, 54)
         invalid.receive(INVALID)
+        self.assertEqual(self.session.tokensLeft, 0)
         self.acceptNext().receive(opened(64, OTHER_ID))
         self.assertEqual(self.session.tokensLeft, 64)
         self.assertEqual(self.tokensOf(*self.spend(2)), [0, 1])
@@ -252,7 +254,8 @@ class RefillTests(TokensTestCase):
     def test_askedByOne(self) -> None:
         """
         Only one request asks at a time; if that one fails, however it does, the next
-        one asks, and those behind it wait on.
+        one asks, and the others that have waited go out without a token at the same
+        time.  One that comes later waits for the answer.
         """
         ways: list[Callable[[ProxyTransport], object]] = [
             lambda transport: transport.lose(ConnectionLost()),
@@ -261,15 +264,81 @@ class RefillTests(TokensTestCase):
         ]
         for way in ways:
             self.setUp()
-            self.open(opened(4))
-            *_, asking = self.spend(3)
-            second, third = self.calls(2)
+            self.open(opened(8))
+            *_, asking = self.spend(6)
+            calls = self.calls(3)
             way(asking)
-            [transport] = self.acceptAll()
-            self.assertWaiting(second, third)
-            self.assertSays(transport, [*naming(3), TokenRequest(256)])
-            transport.receive(spent(window(4, 256)))
-            self.assertEqual(self.tokensOf(*self.acceptAll()), [4])
+            transport, *others = self.acceptAll()
+            self.assertSays(transport, [*naming(6), TokenRequest(256)])
+            self.assertEqual(len(others), 2)
+            for other in others:
+                self.assertSays(other, naming())
+            self.assertWaiting(*calls, self.call())
+            transport.receive(spent(window(8, 256)))
+            self.assertEqual(self.tokensOf(*self.acceptAll()), [8])
+            self.assertNoResult(calls[0].result)
+
+    def test_silentProxy(self) -> None:
+        """
+        However many wait for tokens of a proxy that does not answer, they fail
+        together, one time-out after the one that has asked.
+        """
+        self.open(opened(4))
+        self.spend(2)
+        asking, *others = self.calls(9)
+        self.acceptAll()
+        self.reactor.advance(60)
+        self.failureResultOf(asking.result, NoAnswer)
+        self.assertEqual(
+            self.tokensOf(*self.acceptAll()), [3, None, None, None, None, None, None, None]
+        )
+        self.reactor.advance(59.75)
+        self.assertWaiting(*others)
+        self.reactor.advance(0.25)
+        for call in others:
+            self.failureResultOf(call.result, NoAnswer)
+        self.assertNothingLeft()
+
+    def test_endingMeanwhile(self) -> None:
+        """
+        If one of those that go out gives up a request that was on its way, the others go
+        out all the same.
+        """
+        endpoint = ImmediateEndpoint()
+        self.proxyEndpoint = endpoint  # type: ignore[assignment]
+        self.renew()
+        calls = self.calls(1)
+        endpoint.transports[0].receive(opened(4) + CONNECTED)
+        calls += self.calls(3)
+        for call in calls[1:]:
+            call.result.addErrback(lambda _: None)
+
+        def giveUp(application: Application) -> None:
+            calls[1].result.cancel()
+
+        for whenMade in (giveUp, None, None):
+            self.call(Application(whenMade), optimistic=True)
+        self.assertEqual(len(endpoint.transports), 4)
+        endpoint.transports[3].lose(ConnectionLost())
+        self.assertTrue(endpoint.transports[1].disconnected)
+        self.assertEqual(self.tokensOf(*endpoint.transports[4:]), [3, None, None])
+
+    def test_remedied(self) -> None:
+        """
+        If one that has asked will be made again, those that have waited wait for the
+        session that is opened then.
+        """
+        self.open(opened(4))
+        *_, asking = self.spend(3)
+        waiting = self.calls(2)
+        asking.receive(INVALID)
+        transport = self.acceptNext()
+        self.assertSays(transport, opening(128))
+        self.assertWaiting(*waiting)
+        transport.receive(opened(128, OTHER_ID))
+        # The other one that waited, and the one that was refused.
+        for token in range(2):
+            self.assertSays(self.acceptNext(), naming(token, identifier=OTHER_ID))
 
     def test_notConnected(self) -> None:
         """
@@ -277,12 +346,13 @@ class RefillTests(TokensTestCase):
         """
         self.open(opened(4))
         self.spend(2)
-        asking, waiting = self.calls(2)
+        asking, *waiting = self.calls(3)
         self.refuseNext()
         self.failureResultOf(asking.result)
-        [transport] = self.acceptAll()
+        transport, other = self.acceptAll()
         self.assertSays(transport, [*naming(3), TokenRequest(256)])
-        self.assertNoResult(waiting.result)
+        self.assertSays(other, naming())
+        self.assertWaiting(*waiting)
 
     def test_askingCancelled(self) -> None:
         """
@@ -290,11 +360,12 @@ class RefillTests(TokensTestCase):
         """
         self.open(opened(4))
         self.spend(2)
-        asking, _ = self.calls(2)
+        asking, *_ = self.calls(3)
         self.acceptAll()
         asking.result.cancel()
         self.failureResultOf(asking.result)
         self.assertSays(self.acceptNext(), [*naming(3), TokenRequest(256)])
+        self.assertSays(self.acceptNext(), naming())
 
     def test_waitingCancelled(self) -> None:
         """
@@ -339,38 +410,78 @@ class NoWindowTests(TokensTestCase):
 
     def test_never(self) -> None:
         """
-        If it opens a session without one, requests spend no tokens and ask for none.
+        If it opens a session without one, requests spend no tokens and ask for none,
+        those that have waited first, as soon as the Authentication Reply is there.
         """
-        first, waiting = self.calls(2)
+        first, _ = self.calls(2)
         transport = self.acceptNext()
         transport.receive(opened(0))
-        # It could still stand in the Operation Reply.
-        self.assertWaiting(waiting)
+        self.assertSays(self.acceptNext(), naming())
+        self.call()
+        self.assertSays(self.acceptNext(), naming())
+        self.assertNoResult(first.result)
         transport.receive(CONNECTED)
         self.assertConnected(first)
         for _ in range(3):
-            self.assertSays(self.acceptNext(), naming())
             self.call()
+            self.assertSays(self.acceptNext(), naming())
 
     def test_late(self) -> None:
         """
-        It counts where the draft says once that the ID stands.
+        If the ID stands in the Authentication Reply, a window in the Operation Reply
+        comes too late: there are no tokens in this session.
         """
-        self.calls(2)
+        self.call()
         transport = self.acceptNext()
         transport.receive(opened(0) + operationReply(options=OptionList([window(9)])))
-        self.assertSays(self.acceptNext(), naming(9))
+        for _ in range(2):
+            self.call()
+            self.assertSays(self.acceptNext(), naming())
 
-    def test_noAnswer(self) -> None:
+    def test_noOperationReply(self) -> None:
         """
-        As long as the proxy has not come to answer, the next request asks.
+        It stays so if the Operation Reply never comes.
         """
         opener, _ = self.calls(2)
         transport = self.acceptNext()
         transport.receive(opened(0))
         transport.lose(ConnectionLost())
         self.failureResultOf(opener.result, EndedEarly)
-        self.assertSays(self.acceptNext(), [*naming(), TokenRequest(128)])
+        self.assertSays(self.acceptNext(), naming())
+        self.call()
+        self.assertSays(self.acceptNext(), naming())
+
+    def test_noReply(self) -> None:
+        """
+        As long as the proxy has not come to answer, the next request asks.
+        """
+        self.open()
+        call = self.call()
+        self.acceptNext().receive(unspent(TokenOutcome.NO_WINDOW))
+        asking = self.acceptNext()
+        self.assertSays(asking, [*naming(), TokenRequest(128)])
+        self.call()
+        asking.lose(ConnectionLost())
+        self.failureResultOf(call.result, EndedEarly)
+        self.assertSays(self.acceptNext(), [*naming(), TokenRequest(256)])
+
+    def test_refusedToken(self) -> None:
+        """
+        Nor has it answered where the token of the request that asks was refused:
+        nothing else was looked at then.
+        """
+        refusals = set(TokenOutcome) - {TokenOutcome.SUCCESS}
+        for outcome in TokenOutcome:
+            self.setUp()
+            self.open(opened(2))
+            other, asking = self.spend(2)
+            self.assertSays(asking, [*naming(1), TokenRequest(128)])
+            other.receive(unspent(TokenOutcome.NO_WINDOW))
+            # It waits to be made again.
+            self.assertWaiting()
+            asking.receive(spent() if outcome not in refusals else unspent(outcome))
+            wish = [TokenRequest(256)] if outcome in refusals else []
+            self.assertSays(self.acceptNext(), [*naming(), *wish], outcome.name)
 
     def test_newSession(self) -> None:
         """
@@ -387,19 +498,15 @@ class NoWindowTests(TokensTestCase):
 
     def test_notRefilled(self) -> None:
         """
-        A window that is not replaced is used up, and each request asks again.
+        A window that is not replaced is used up, and each request asks again, as soon
+        as the Authentication Reply to the one before is there.
         """
         self.open(opened(2))
         self.spend(1)
         for options in ([*naming(1), TokenRequest(128)], [*naming(), TokenRequest(256)]):
             [transport] = self.spend(1)
             self.assertSays(transport, options)
-            waiting = self.call()
             transport.receive(WITHIN)
-            self.assertWaiting(waiting)
-            waiting.result.cancel()
-            self.failureResultOf(waiting.result)
-            transport.receive(CONNECTED)
         # Until there is one after all.
         [transport] = self.spend(1)
         transport.receive(admitted(window(2, 512)) + CONNECTED)

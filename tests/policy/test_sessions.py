@@ -5,9 +5,11 @@ Tests of L{socks6.policy.sessions}.
 from __future__ import annotations
 
 import hmac
+import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
 
@@ -60,6 +62,7 @@ from socks6.values.options import (
     TokenRequest,
     TokenWindowAdvertisement,
 )
+from tests.raising import errorOf
 
 NOWHERE, OVER_TLS, EVERYWHERE = SessionTrust
 
@@ -346,6 +349,43 @@ class ServiceTests(SessionsTestCase):
             self.assertEqual(opening.limits, limits)
             self.assertEqual(using.timeout, limits.timeout)
 
+    def test_wrongNumbers(self) -> None:
+        """
+        Numbers that cannot be are an error at once, which says what is wrong.
+        """
+        seconds = "not a number of seconds above 0: "
+        fewer = "there cannot be less than no sessions"
+        tokens = "not within 1 to 2147483647: "
+        for options, message in (
+            ({"timeout": 0.0}, seconds + "0.0"),
+            ({"timeout": -0.25}, seconds + "-0.25"),
+            ({"timeout": math.inf}, seconds + "inf"),
+            ({"timeout": math.nan}, seconds + "nan"),
+            ({"maxSessions": -1}, fewer),
+            ({"maxSessionsPerClient": -1}, fewer),
+            ({"maxTokenWindow": 0}, tokens + "0"),
+            ({"maxTokenWindow": -1}, tokens + "-1"),
+            ({"maxTokenWindow": 2**31}, tokens + "2147483648"),
+        ):
+            error = errorOf(ValueError, partial(self.service, **options))
+            self.assertEqual(str(error), message, str(options))
+
+    def test_extremeNumbers(self) -> None:
+        """
+        Those at the limits are all right.
+        """
+        service = self.service(timeout=0.25, maxSessions=1, maxSessionsPerClient=1)
+        identifier = self.open(service)
+        self.assertEqual(self.begin(service, SessionRequest(), who=EVE), Membership(EVE))
+        self.clock.advance(0.25)
+        self.assertIsNone(self.resume(service, identifier))
+        for service in (self.service(maxSessions=0), self.service(maxSessionsPerClient=0)):
+            self.assertEqual(self.begin(service, SessionRequest()), Membership(ADA))
+        for most in (1, 2**31 - 1):
+            service = self.service(maxTokenWindow=most)
+            membership = self.begin(service, SessionRequest(), TokenRequest(2**31 - 1))
+            self.assertEqual(membership.options[1:], (TokenWindowAdvertisement(0, most),))
+
 
 class OpenTests(SessionsTestCase):
     """
@@ -415,6 +455,29 @@ class OpenTests(SessionsTestCase):
         self.assertEqual(using.key, opening.key)
         self.assertEqual(len(other.key), 32)
         self.assertNotEqual(other.key, opening.key)
+
+    def test_membership(self) -> None:
+        """
+        Those who are in a session get to know this key, and nobody else does.
+        """
+        service = self.service(trust=NOWHERE)
+        membership = self.begin(service, SessionRequest())
+        option = membership.options.first(SessionID)
+        assert option is not None
+        key = membership.session
+        assert key is not None
+        self.assertEqual(len(key), 32)
+        self.assertNotIn(key.hex(), repr(membership))
+        self.assertNotIn(repr(key), repr(membership))
+        use = self.resume(service, option.identifier, authenticated=True)
+        assert use is not None
+        self.assertEqual(use.session, key)
+        other = self.begin(service, SessionRequest()).session
+        self.assertNotIn(other, (None, key))
+        refused = self.resume(service, option.identifier)
+        assert refused is not None
+        self.assertIsNone(refused.session)
+        self.assertIsNone(self.begin(service).session)
 
     def test_record(self) -> None:
         """

@@ -16,7 +16,9 @@ from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from socks6.interfaces import (
     SessionTrust,
 )
+from socks6.policy.authentication import ANONYMOUS
 from socks6.policy.sessions import DECLINED_PERIOD, DEFAULT_TIMEOUT, SessionService
+from socks6.server.admission import Admission
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.values.codes import ReplyCode
 from tests.doubles import CLIENT_ADDRESS, PatientChecker
@@ -424,6 +426,28 @@ class TrustedTests(SessionTestCase):
                 for size in (1, 20000):
                     self.converse(factory, case, identifier, size)
                     self.assertEqual(len(self.store), 2, case.name)
+
+    def test_key(self) -> None:
+        """
+        The way to remote hosts gets to know which requests are in the same session, and
+        nothing shows how.
+        """
+        for factory, identifier in self.both():
+            self.outbound.attempts.clear()
+            other = self.open(factory, ADA_DATA)
+            for options in (sessionID(identifier), sessionID(identifier), sessionID(other)):
+                self.network.accept(factory).send(request(options))
+            self.network.accept(factory).send(request(SESSION_REQUEST + ADA_DATA))
+            self.network.accept(factory).send(request(ADA_DATA))
+            first, again, another, opener, stranger = [
+                attempt.request.session for attempt in self.outbound.attempts
+            ]
+            self.assertEqual(first, again)
+            self.assertEqual(len({first, another, opener, stranger}), 4)
+            self.assertIsNone(stranger)
+            for attempt in self.outbound.attempts:
+                self.assertNotIn(repr(first), repr(attempt.request))
+            self.assertNotIn(repr(first), repr(Admission(ANONYMOUS, session=first)))
 
     def test_anywhere(self) -> None:
         """

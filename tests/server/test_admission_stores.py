@@ -15,7 +15,7 @@ from socks6.interfaces import (
     SessionUse,
 )
 from socks6.serving.conversation import EARLY_DATA_LIMIT
-from tests.doubles import Peer
+from tests.doubles import PatientChecker, Peer
 from tests.server.harness import (
     ADA,
     AUTHENTICATED,
@@ -32,6 +32,7 @@ from tests.server.harness import (
 )
 from tests.server.sessions import (
     MALLORY_DATA,
+    SESSION_OK,
     SESSION_REQUEST,
     TEARDOWN,
     WITHIN,
@@ -210,26 +211,92 @@ class BrokenStoreTests(SessionTestCase):
 
     def test_hangs(self) -> None:
         """
-        The time limit for requests includes the store's time; the client hears
-        nothing.
+        The time limit for requests does not run out while the store is waited for: the
+        client hears what comes of it when the store gives up, however long that takes.
         """
-        for sent, call in ((request(SESSION_ID), "use"), (request(SESSION_REQUEST), "open")):
-            self.events.clear()
-            client = self.dialWith()
-            client.send(sent)
-            self.network.elapse(9.75)
-            self.assertFalse(client.ended)
-            self.network.elapse(0.25)
-            self.leave(client)
-            self.assertEqual(client.received, b"")
-            self.assertOver()
-            self.assertEqual([each.name for each in self.patient.calls], [call])
-            self.patient.calls.clear()
-            self.assertEqual(len(self.lines), 1)
-            self.assertIn(
-                " - connect 203.0.113.1:443: no authenticated request within 10 s, ", self.lines[0]
-            )
-        self.assertEqual(self.patient.cancelled, 2)
+        for sent, call, heard, words in (
+            (
+                noop(SESSION_ID),
+                "use",
+                failure(1),
+                "general failure (the session store failed: late)",
+            ),
+            (noop(SESSION_REQUEST), "open", DONE, "success"),
+        ):
+            for late in (9.75, 10.0, 10.25, 60.0):
+                self.events.clear()
+                client = self.dialWith()
+                client.send(sent)
+                self.network.elapse(late)
+                self.assertFalse(client.ended)
+                self.assertEqual(client.received, b"")
+                self.patient.answer(call, SessionStoreFailed("late"))
+                self.assertEqual(client.received, WELCOME + heard, f"{call} after {late} s")
+                self.leave(client)
+                self.assertOver()
+                self.assertIn(f" - noop 0.0.0.0:0: {words}, ", self.lines[-1])
+        self.assertEqual(self.patient.cancelled, 0)
+
+    def test_answersLate(self) -> None:
+        """
+        The same if the store does answer in the end.
+        """
+        client = self.dialWith()
+        client.send(request(SESSION_ID) + b"GET")
+        self.network.elapse(25)
+        self.patient.answer("use", SessionUse(self.record, admitted=True))
+        self.network.elapse(1000)
+        self.assertEqual(self.attempt.succeed().received, b"GET")
+        self.assertEqual(client.received, WITHIN + CONNECTED)
+
+    def test_clientIsLate(self) -> None:
+        """
+        The client must not take its time: it is looked for every half second whether
+        the store is still waited for.
+        """
+        client = self.dialWith(strict=True)
+        client.send(noop(SESSION_ID + methods()))
+        self.network.elapse(11.25)
+        self.patient.answer("use", SessionUse(self.record, admitted=False))
+        self.assertEqual(client.take(), DEMAND)
+        self.network.elapse(0.125)
+        self.assertFalse(client.ended)
+        self.network.elapse(0.125)
+        self.leave(client)
+        self.assertOver()
+        self.assertEqual(client.received, b"")
+        self.assertEqual(self.patient.calls, [])
+        self.assertEqual(len(self.lines), 1)
+        self.assertIn(" - noop 0.0.0.0:0: no authenticated request within 10 s, ", self.lines[0])
+
+    def test_hangsTwice(self) -> None:
+        """
+        Nor does the time limit run out where the store is asked again, for one who has
+        shown who it is.
+        """
+        client = self.dialWith(strict=True)
+        client.send(noop(SESSION_ID + methods()) + ADA)
+        for isAdmitted in (False, True):
+            self.network.elapse(12)
+            self.patient.answer("use", SessionUse(self.record, isAdmitted))
+        expected = DEMAND + RIGHT + admitted(SESSION_OK, method=2) + DONE
+        self.assertEqual(client.received.hex(), expected.hex())
+        self.leave(client)
+
+    def test_checkerHangs(self) -> None:
+        """
+        It does where it is not the store that is waited for.
+        """
+        checker = PatientChecker(self.network)
+        client = self.network.accept(self.proxy(checker, store=self.patient))
+        client.send(noop(SESSION_REQUEST + ADA_DATA))
+        self.network.elapse(9.75)
+        self.assertFalse(client.ended)
+        self.network.elapse(0.25)
+        self.leave(client)
+        self.assertOver()
+        self.assertEqual(client.received, b"")
+        self.assertEqual(self.patient.calls, [])
 
     def test_timeLimitEnds(self) -> None:
         """
@@ -246,11 +313,12 @@ class BrokenStoreTests(SessionTestCase):
     def test_lostMeanwhile(self) -> None:
         """
         When the client goes away, the store is told that nobody waits, nothing is
-        done, and one line is written.
+        done, and one line is written; so it is if the store takes its time.
         """
-        for sent in (request(SESSION_ID), request(SESSION_REQUEST)):
+        for sent, late in ((request(SESSION_ID), 0), (request(SESSION_REQUEST), 12)):
             client = self.dialWith()
             client.send(sent)
+            self.network.elapse(late)
             client.reset()
             self.assertOver()
             self.patient.calls.clear()

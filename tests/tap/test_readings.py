@@ -44,8 +44,16 @@ class NumberTests(SynchronousTestCase):
         """
         They are written in digits, from the least to the most.
         """
-        for text, expected in (("2", 2), ("10", 10), ("11", 11), ("007", 7)):
-            self.assertEqual(number("guests", 2, 11, text), expected, text)
+        for text, expected in (
+            ("2", 2),
+            ("10", 10),
+            ("11", 11),
+            ("007", 7),
+            ("0" * 10000 + "9", 9),
+        ):
+            self.assertEqual(number("guests", 2, 11, text), expected, text[-9:])
+        for text in ("0", "00", "0" * 10000):
+            self.assertEqual(number("guests", 0, 11, text), 0, text[-9:])
 
     def test_wrong(self) -> None:
         """
@@ -64,9 +72,14 @@ class NumberTests(SynchronousTestCase):
 
     def test_huge(self) -> None:
         """
-        More digits than Python likes to read are no number either.
+        More digits than Python likes to read are out of range like others.
         """
-        self.assertIsNotNone(errorOf(ValueError, partial(number, "guests", 2, 11, "9" * 10000)))
+        for text in ("123", "9" * 4300, "9" * 4301, "9" * 10000, "-" + "9" * 10000, "0" * 10000):
+            error = errorOf(ValueError, partial(number, "guests", 2, 11, text))
+            self.assertEqual(
+                str(error), f"--guests {text!r} is not a number from 2 to 11", text[-9:]
+            )
+        self.assertEqual(number("guests", 2, 10**20, "9" * 20), 10**20 - 1)
 
 
 class Party(usage.Options):

@@ -63,6 +63,7 @@ CREATE TABLE sessions (
     spent BLOB
 ) WITHOUT ROWID;
 CREATE INDEX expiry ON sessions (expires);
+CREATE INDEX ownership ON sessions (owner);
 CREATE TABLE total (sessions INTEGER NOT NULL);
 INSERT INTO total VALUES (0);
 CREATE TABLE owners (owner BLOB PRIMARY KEY, sessions INTEGER NOT NULL) WITHOUT ROWID;
@@ -136,7 +137,7 @@ class SQLiteSessionStore:
         def insert(connection: sqlite3.Connection) -> TokenWindowAdvertisement | None:
             _expire(connection, now, EXPIRED_AT_ONCE)
             if not _hasRoom(connection, record.owner, limits):
-                _expire(connection, now, -1)
+                _expireOwned(connection, now, record.owner)
                 if not _hasRoom(connection, record.owner, limits):
                     raise SessionsExhausted
             connection.execute(
@@ -323,10 +324,17 @@ def _expire(connection: sqlite3.Connection, now: float, most: int) -> None:
     """
     Delete sessions that have expired.
 
-    @param most: How many; -1: all.
+    @param most: How many.
     """
     connection.execute(
         "DELETE FROM sessions WHERE key IN"
         " (SELECT key FROM sessions WHERE expires <= ? ORDER BY expires LIMIT ?)",
         (now, most),
     )
+
+
+def _expireOwned(connection: sqlite3.Connection, now: float, owner: bytes) -> None:
+    """
+    Delete the sessions of an owner that have expired.
+    """
+    connection.execute("DELETE FROM sessions WHERE owner = ? AND expires <= ?", (owner, now))

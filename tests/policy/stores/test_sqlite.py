@@ -7,6 +7,7 @@ The files and the threads are real.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -287,16 +288,66 @@ class FileTests(SQLiteTestCase):
 
     async def test_allForRoom(self) -> None:
         """
-        Before a session is declined, all are deleted that have expired.
+        Before a session is declined, all of its owner are deleted that have expired; of
+        others, no more than otherwise.
         """
         self.patch(sqlite, "EXPIRED_AT_ONCE", 1)
-        for owner in (b"a", b"a", b"b", b"b", b"b"):
+        for owner in (b"a", b"a", b"a", b"a", b"b", b"b", b"b", b"c"):
             await openSession(self.store, None, record(owner))
-        self.clock.advance(LIMITS.timeout)
+            self.clock.advance(1)
+        self.clock.advance(LIMITS.timeout / 2)
+        await openSession(self.store, None, record(b"b"))
+        self.clock.advance(LIMITS.timeout / 2)
         limits = replace(LIMITS, sessionsPerOwner=2)
-        for room in (True, True, False):
+        for room, left in ((True, 3), (False, 2)):
             self.assertIs(await mayOpen(self.store, limits, b"b"), room)
-        self.assertEqual(self.rows("SELECT * FROM owners"), [(b"b", 2)])
+            owners = self.rows("SELECT * FROM owners ORDER BY owner")
+            self.assertEqual(owners, [(b"a", left), (b"b", 2), (b"c", 1)])
+        self.assertEqual(self.rows("SELECT * FROM total"), [(5,)])
+
+    async def test_fullOfExpired(self) -> None:
+        """
+        Where all places are taken by sessions that have expired, there is room.
+        """
+        limits = replace(LIMITS, sessions=10)
+        for _ in range(10):
+            self.assertTrue(await mayOpen(self.store, limits, b"a"))
+        self.assertFalse(await mayOpen(self.store, limits, b"b"))
+        self.clock.advance(LIMITS.timeout)
+        self.patch(sqlite, "EXPIRED_AT_ONCE", 1)
+        for _ in range(10):
+            self.assertTrue(await mayOpen(self.store, limits, b"b"))
+        self.assertFalse(await mayOpen(self.store, limits, b"b"))
+
+    def test_indices(self) -> None:
+        """
+        Nothing that is asked for takes longer because others have many sessions.
+        """
+        plans: list[str] = []
+
+        class Explaining(sqlite3.Connection):
+            """
+            A connection that tells how it would go about something.
+            """
+
+            def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+                """
+                Ask, and do it.
+                """
+                if sql.startswith(("SELECT", "DELETE", "UPDATE")):
+                    cursor = super().execute(f"EXPLAIN QUERY PLAN {sql}", *arguments)
+                    plans.extend(detail for *_, detail in cursor)
+                return super().execute(sql, *arguments)
+
+        self.store.start()
+        with closing(sqlite3.connect(self.path, factory=Explaining)) as connection:
+            sqlite._expire(connection, 0.0, 1)
+            sqlite._expireOwned(connection, 0.0, b"a")
+            sqlite._find(connection, b"key", 0.0)
+        searches = [plan for plan in plans if "sessions" in plan]
+        self.assertEqual({plan.partition(" ")[0] for plan in searches}, {"SEARCH"})
+        keys = [" ".join(re.findall("PRIMARY KEY|expiry|ownership", plan)) for plan in searches]
+        self.assertEqual(keys, ["PRIMARY KEY", "expiry", "ownership", "PRIMARY KEY"])
 
     async def test_declinedAmongOthers(self) -> None:
         """

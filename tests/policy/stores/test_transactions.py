@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from socks6.interfaces import SessionStoreFailed
 from socks6.policy.stores import transactions
 from socks6.policy.stores.transactions import Step, TransactionQueue
 from tests.integration.peers import DEADLINE
+from tests.policy.stores.test_sqlite import ThreadedClock
 
 reactor = cast("IReactorFromThreads", _reactor)
 
@@ -65,7 +67,7 @@ class Gate:
         self._reached = threading.Event()
         self._open = threading.Event()
 
-    def __call__(self, connection: sqlite3.Connection) -> str:
+    def __call__(self, connection: sqlite3.Connection | None = None) -> str:
         """
         Wait.
         """
@@ -128,7 +130,13 @@ class TransactionQueueTests(TestCase):
         """
         for connection in self.connections:
             self.assertRaises(sqlite3.ProgrammingError, connection.execute, "SELECT 1")
-        self.assertEqual([each.name for each in threading.enumerate() if "socks6" in each.name], [])
+        self.assertEqual(self.threads(), [])
+
+    def threads(self) -> list[threading.Thread]:
+        """
+        Find those that are at work for us.
+        """
+        return [each for each in threading.enumerate() if "socks6" in each.name]
 
     def gate(self) -> Gate:
         """
@@ -136,7 +144,8 @@ class TransactionQueueTests(TestCase):
         """
         gate = Gate()
         self.addCleanup(gate.open)
-        self.queue.run(gate)
+        # Some tests let it take too long.
+        self.queue.run(gate).addErrback(lambda failure: failure.trap(SessionStoreFailed))
         gate.reach()
         return gate
 
@@ -300,12 +309,11 @@ class TransactionQueueTests(TestCase):
 
     async def test_close(self) -> None:
         """
-        To close it closes the database and ends the thread, at once if nothing
-        waits.
+        To close it closes the database and ends the thread.
         """
         self.successResultOf(self.queue.close())
         await self.queue.run(put(1))
-        self.assertIsNone(self.successResultOf(self.queue.close()))
+        await self.queue.close()
         self.assertClosed()
         self.successResultOf(self.queue.close())
 
@@ -373,8 +381,8 @@ class TransactionQueueTests(TestCase):
 
     async def test_cancelled(self) -> None:
         """
-        What nobody waits for any more is carried out nevertheless, and the others
-        get their answers.
+        What nobody waits for any more is not carried out if it has not begun, and the
+        others get their answers.
         """
         gate = self.gate()
         results = [self.queue.run(put(number)) for number in range(3)]
@@ -383,7 +391,180 @@ class TransactionQueueTests(TestCase):
         gate.open()
         self.assertEqual(await results[0], 0)
         self.assertEqual(await results[2], 2)
-        self.assertEqual(self.numbers(), [0, 1, 2])
+        self.assertEqual(self.numbers(), [0, 2])
+
+    async def test_allCancelled(self) -> None:
+        """
+        If that is all there was, nothing more happens.
+        """
+        gate = self.gate()
+        result = self.queue.run(put(0))
+        result.cancel()
+        await self.assertFailure(result, CancelledError)
+        closed = self.queue.close()
+        gate.open()
+        await closed
+        self.assertEqual(self.numbers(), [])
+        self.assertClosed()
+
+    async def test_failsWithTheOneBefore(self) -> None:
+        """
+        When the database fails, those who wait do not try it one after the other.
+        """
+        self.patch(transactions, "BATCH_LENGTH", 1)
+        gate = self.gate()
+        broken = self.queue.run(raising(sqlite3.OperationalError("disk full")))
+        results = [self.queue.run(put(number)) for number in range(3)]
+        gate.open()
+        for result in (broken, *results):
+            error = await self.assertFailure(result, SessionStoreFailed)
+            self.assertEqual(str(error), "disk full")
+        self.assertEqual(await self.queue.run(put(4)), 4)
+        self.assertEqual(self.numbers(), [4])
+
+    async def test_tooMany(self) -> None:
+        """
+        There is a limit to how many wait.
+        """
+        self.patch(transactions, "MAX_WAITING", 2)
+        gate = self.gate()
+        results = [self.queue.run(put(number)) for number in range(2)]
+        error = self.failureResultOf(self.queue.run(put(2)), SessionStoreFailed).value
+        self.assertEqual(str(error), "the disk has too much to do")
+        gate.open()
+        self.assertEqual(await gatherResults(results), [0, 1])
+        self.assertEqual(await self.queue.run(put(3)), 3)
+
+    async def test_hangs(self) -> None:
+        """
+        A disk that hangs fails those who wait in time, and those at once who come
+        then; when it goes on, so do we.
+        """
+        self.patch(transactions, "TIME_LIMIT", 0.1)
+        gate = self.gate()
+        result = self.queue.run(put(0))
+        error = await self.assertFailure(result, SessionStoreFailed)
+        self.assertEqual(str(error), "the disk does not answer")
+        self.failureResultOf(self.queue.run(put(1)), SessionStoreFailed)
+        self.patch(transactions, "TIME_LIMIT", DEADLINE)
+        waiting = self.queue.run(put(2))
+        gate.open()
+        self.assertEqual(await waiting, 2)
+        self.assertEqual(self.numbers(), [2])
+
+    async def test_closeWhileItHangs(self) -> None:
+        """
+        Then it is not waited for in the end either, and can be used again.
+        """
+        self.patch(transactions, "TIME_LIMIT", 0.1)
+        gate = self.gate()
+        await self.queue.close()
+        self.patch(transactions, "TIME_LIMIT", DEADLINE)
+        gate.open()
+        self.assertEqual(await self.queue.run(put(0)), 0)
+        await self.queue.close()
+        for thread in threading.enumerate():
+            if "socks6" in thread.name:
+                thread.join(DEADLINE)
+        self.assertClosed()
+
+    async def test_closeTogetherWhileItHangs(self) -> None:
+        """
+        All who wait for the end are told then; nobody closes the database for whoever
+        uses it after that.
+        """
+        self.patch(transactions, "TIME_LIMIT", 0.1)
+        gate = self.gate()
+        closings = [self.queue.close()]
+        self.patch(transactions, "TIME_LIMIT", DEADLINE)
+        closings.append(self.queue.close())
+        await closings[0]
+        self.assertIsNone(self.successResultOf(closings[1]))
+        gate.open()
+        for number in range(3):
+            self.assertEqual(await self.queue.run(put(number)), number)
+            # That would be when the answer has been taken.
+            turn: Deferred[None] = Deferred()
+            reactor.callFromThread(turn.callback, None)
+            await turn
+        self.assertEqual(len(self.connections), 2)
+
+    async def test_failsAfterItHung(self) -> None:
+        """
+        What befalls a thread that was left alone does not matter to those who wait for
+        its successor.
+        """
+        gate = Gate()
+        self.addCleanup(gate.open)
+        isFirst = True
+
+        def connect() -> sqlite3.Connection:
+            nonlocal isFirst
+            if isFirst:
+                isFirst = False
+                gate()
+                raise sqlite3.OperationalError("broken at last")
+            return self.connect()
+
+        self.queue = TransactionQueue(reactor, connect)
+        self.addCleanup(self.queue.close)
+        self.patch(transactions, "TIME_LIMIT", 0.1)
+        hanging = self.queue.run(put(0))
+        gate.reach()
+        [thread] = self.threads()
+        error = await self.assertFailure(hanging, SessionStoreFailed)
+        self.assertEqual(str(error), "the disk does not answer")
+        await self.queue.close()
+        self.patch(transactions, "TIME_LIMIT", DEADLINE)
+        successor = self.gate()
+        waiting = self.queue.run(put(0))
+        gate.open()
+        thread.join(DEADLINE)
+        successor.open()
+        self.assertEqual(await waiting, 0)
+        self.assertEqual(self.numbers(), [0])
+
+    async def test_closingHangs(self) -> None:
+        """
+        If it is the end itself that takes too long, it is not waited for either; whoever
+        uses the database meanwhile has a thread that is not touched.
+        """
+        stuck = Gate()
+        self.addCleanup(stuck.open)
+
+        class Stuck(sqlite3.Connection):
+            """
+            A connection that takes its time to close.
+            """
+
+            def close(self) -> None:
+                """
+                Wait for the test.
+                """
+                stuck()
+                super().close()
+
+        clock = ThreadedClock()
+        self.queue = TransactionQueue(clock, self.connect)
+        self.addCleanup(self.queue.close)
+        connect = sqlite3.connect
+        self.patch(sqlite3, "connect", partial(connect, factory=Stuck))
+        await self.queue.run(put(0))
+        self.patch(sqlite3, "connect", connect)
+        [thread] = self.threads()
+        closed = self.queue.close()
+        stuck.reach()
+        clock.advance(transactions.TIME_LIMIT - 0.25)
+        self.assertEqual(await self.queue.run(put(1)), 1)
+        self.assertNoResult(closed)
+        clock.advance(0.25)
+        self.assertIsNone(self.successResultOf(closed))
+        self.assertEqual(await self.queue.run(put(2)), 2)
+        self.assertEqual(len(self.connections), 2)
+        stuck.open()
+        thread.join(DEADLINE)
+        await self.queue.close()
+        self.assertClosed()
 
     async def test_eachItsOwnFailure(self) -> None:
         """
