@@ -256,12 +256,13 @@ def originalDestination(transport: ITransport) -> Address | None:
     if handle is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     own = addressFromText(*handle.getsockname()[:2])
-    # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
-    mapped = own.host.ipv4_mapped if isinstance(own.host, IPv6Address) else own.host
-    if mapped is not None:
-        level, layout, size = socket.IPPROTO_IP, "!2xH4s", 16
-    else:
+    if isinstance(own.host, IPv6Address) and own.host.ipv4_mapped is not None:
+        # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
+        own = Address(own.host.ipv4_mapped, own.port)
+    if isinstance(own.host, IPv6Address):
         level, layout, size = socket.IPPROTO_IPV6, "!2xH4x16s", 28
+    else:
+        level, layout, size = socket.IPPROTO_IP, "!2xH4s", 16
     try:
         found = handle.getsockopt(level, _SO_ORIGINAL_DST, size)
     except OSError:

@@ -15,6 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 import socks6
+from socks6 import tap
+from socks6.tap import local
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -102,13 +104,17 @@ class PluginTests(SynchronousTestCase):
     Twisted finds what we plug into it.
     """
 
-    def test_serviceMaker(self) -> None:
+    def test_serviceMakers(self) -> None:
         """
-        C{twistd socks6} exists, once.
+        C{twistd socks6} and C{twistd socks6-local} exist, once each, and are what they
+        should be.
         """
-        [maker] = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "socks6"]
-        verifyObject(IServiceMaker, maker)
-        self.assertTrue(maker.description)
+        for name, options in (("socks6", tap.Options), ("socks6-local", local.Options)):
+            [maker] = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == name]
+            verifyObject(IServiceMaker, maker)
+            self.assertTrue(maker.description)
+            self.assertIs(maker.options, options)
+            self.assertEqual(options.command, name)
 
     def test_clientEndpointParser(self) -> None:
         """
@@ -133,16 +139,15 @@ class PluginTests(SynchronousTestCase):
         """
         C{twistd --reactor} can be given, and the options explain themselves.
         """
-        result = run(
-            "-c",
-            "from twisted.scripts.twistd import run; run()",
-            "--reactor=poll",
-            "socks6",
-            "--help",
-        )
-        self.assertEqual(result.returncode, 0, result.stderr)
-        for option in ("--port", "--tls-port", "--auth", "--anonymous"):
-            self.assertIn(option, result.stdout)
+        script = "from twisted.scripts.twistd import run; run()"
+        for name, options in (
+            ("socks6", ("--port", "--tls-port", "--auth", "--anonymous", "--outbound")),
+            ("socks6-local", ("--port", "--proxy", "--transparent", "--isolate")),
+        ):
+            result = run("-c", script, "--reactor=poll", name, "--help")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for option in options:
+                self.assertIn(option, result.stdout)
 
 
 class DocumentationTests(SynchronousTestCase):

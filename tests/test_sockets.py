@@ -4,9 +4,12 @@ Tests of L{socks6.sockets}.
 
 from __future__ import annotations
 
+import errno
 import socket
+import struct
 import sys
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, implementer
 
 from socks6.server.tls import serverContext
@@ -29,10 +33,12 @@ from socks6.sockets import (
     isClosing,
     isEncrypted,
     isReset,
+    originalDestination,
     prepareForRelay,
     setTypeOfService,
     socketOf,
 )
+from socks6.values.address import Address
 from tests.doubles import Peer
 from tests.integration.certificates import Authority
 from tests.server.harness import MemoryTestCase
@@ -405,3 +411,135 @@ class SocketTests(MemoryTestCase):
             handle = self.unconnected(family)
             handle.close()
             self.assertIsNone(setTypeOfService(handle, 0x28))
+
+
+class RedirectedSocket(socket.socket):
+    """
+    A socket of a connection that the packet filter has translated, or has not.
+
+    @ivar asked: What the kernel was asked for: levels, names and sizes.
+    """
+
+    def __init__(self, family: socket.AddressFamily, own: str, found: bytes | OSError) -> None:
+        """
+        @param own: Where the connection has come; its port is 1081.
+        @param found: What the kernel says of where it was to go.
+        """
+        super().__init__(family)
+        self._own = own
+        self._found = found
+        self.asked: list[tuple[int, int, int]] = []
+
+    def getsockname(self) -> Any:
+        """
+        Tell where it has come.
+        """
+        return (self._own, 1081, 0, 0)[: 4 if self.family == socket.AF_INET6 else 2]
+
+    def getsockopt(self, level: int, name: int, size: int = 0) -> Any:
+        """
+        Ask the kernel.
+        """
+        self.asked.append((level, name, size))
+        if isinstance(self._found, OSError):
+            raise self._found
+        return self._found
+
+
+def shown(host: str, port: int) -> bytes:
+    """
+    Write an address as the kernel does.
+    """
+    packed = ip_address(host).packed
+    if len(packed) == 4:
+        return struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, packed)
+    return struct.pack("=H", socket.AF_INET6) + struct.pack("!HI16sI", port, 7, packed, 9)
+
+
+class OriginalDestinationTests(SynchronousTestCase):
+    """
+    L{originalDestination}.
+    """
+
+    #: What is asked of the kernel for IPv4, and for IPv6.
+    ASKED_IPV4 = (socket.IPPROTO_IP, 80, 16)
+    ASKED_IPV6 = (socket.IPPROTO_IPV6, 80, 28)
+
+    def look(
+        self, family: socket.AddressFamily, own: str, found: bytes | OSError
+    ) -> tuple[Address | None, list[tuple[int, int, int]]]:
+        """
+        Look where a connection was to go.
+
+        @return: That, and what the kernel was asked.
+        """
+        handle = RedirectedSocket(family, own, found)
+        self.addCleanup(handle.close)
+        transport: Any = TransportWrapper()
+        transport.transport = WithSocket(handle)
+        return originalDestination(transport), handle.asked
+
+    def test_redirected(self) -> None:
+        """
+        It is what the packet filter has kept, with its port; an IPv6 socket may carry
+        IPv4.
+        """
+        for family, own, host, asked in (
+            (socket.AF_INET, "127.0.0.1", "203.0.113.1", self.ASKED_IPV4),
+            (socket.AF_INET, "192.0.2.1", "192.0.2.2", self.ASKED_IPV4),
+            (socket.AF_INET6, "::1", "2001:db8::2", self.ASKED_IPV6),
+            (socket.AF_INET6, "::ffff:192.0.2.1", "203.0.113.1", self.ASKED_IPV4),
+        ):
+            for port in (1, 443, 1081, 65535):
+                found = self.look(family, own, shown(host, port))
+                expected = Address(ip_address(host), port)
+                self.assertEqual(found, (expected, [asked]))
+
+    def test_otherPort(self) -> None:
+        """
+        It may be another port of our own address.
+        """
+        for family, own in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            where, _ = self.look(family, own, shown(own, 80))
+            self.assertEqual(where, Address(ip_address(own), 80))
+
+    def test_notRedirected(self) -> None:
+        """
+        Where it has come is where it was to go, if nobody has translated that.
+        """
+        for family, own, host in (
+            (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+            (socket.AF_INET6, "2001:db8::1", "2001:db8::1"),
+            (socket.AF_INET6, "::ffff:192.0.2.1", "192.0.2.1"),
+        ):
+            where, _ = self.look(family, own, shown(host, 1081))
+            self.assertIsNone(where, own)
+
+    def test_unknown(self) -> None:
+        """
+        The kernel may not know, or have no packet filter.
+        """
+        for family, own, asked in (
+            (socket.AF_INET, "127.0.0.1", self.ASKED_IPV4),
+            (socket.AF_INET6, "::1", self.ASKED_IPV6),
+            (socket.AF_INET6, "::ffff:192.0.2.1", self.ASKED_IPV4),
+        ):
+            for code in (errno.ENOENT, errno.ENOPROTOOPT):
+                found = self.look(family, own, OSError(code, ""))
+                self.assertEqual(found, (None, [asked]))
+
+    def test_zone(self) -> None:
+        """
+        The zone of our own address is no part of it.
+        """
+        for own in ("fe80::1", "fe80::1%eth0"):
+            where, _ = self.look(socket.AF_INET6, own, shown("fe80::1", 1081))
+            self.assertIsNone(where)
+
+    def test_noPacketFilter(self) -> None:
+        """
+        Other sockets, and transports without one, go nowhere else.
+        """
+        with socket.socket(socket.AF_UNIX) as handle:
+            for transport in (WithSocket(handle), WithSocket(None), StringTransport()):
+                self.assertIsNone(originalDestination(transport))  # type: ignore[arg-type]

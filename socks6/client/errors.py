@@ -93,11 +93,13 @@ class NoAnswer(TimeoutError, SOCKS6Error):
     The proxy took too long to reply, or the way from it to the destination did.
     """
 
+    MESSAGE = "no connection through the proxy"
+
     def __init__(self, seconds: float) -> None:
         """
         @param seconds: How long it was waited for.
         """
-        reason = f"no answer from the proxy within {seconds:g} s"
+        reason = f"no answer within {seconds:g} s"
         super().__init__(string=reason)  # type: ignore[no-untyped-call]
 
 

@@ -93,4 +93,5 @@ class SessionPool:
         closing = entry[0].close()
         if not closing.called:
             self._closing.add(closing)
-            closing.addCallback(lambda _: self._closing.discard(closing))
+            # It may have been cancelled by who waits for all of them.
+            closing.addBoth(lambda _: self._closing.discard(closing))

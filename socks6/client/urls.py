@@ -39,7 +39,7 @@ _FORM = "socks6://[USER[:PASSWORD]@]HOST[:PORT], or socks6s://... with TLS"
 _PART = "(?:[^:@/?#%]|%[0-9A-Fa-f]{2})*"
 _PATTERN = re.compile(
     rf"(?P<scheme>socks6s?)://(?:(?P<username>{_PART})(?::(?P<password>{_PART}))?@)?"
-    r"(?P<host>\[[^\[\]@/?#]*\]|[^:@/?#\[\]]+)(?::(?P<port>[0-9]{1,5}))?/?"
+    r"(?P<host>\[[^\[\]@/?#]*\]|[^:@/?#\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?/?"
     r"(?:\?(?P<query>[^#@]*))?"
 )
 
@@ -103,8 +103,10 @@ class ProxyURL:
         if ca is not None:
             trust = trustRootFromCertificates(certificatesIn(ca))
         own, chain = self._ownCertificate()
+        # Without a certificate of ours, not even an empty chain may be given.
+        more = {} if own is None else {"extraCertChain": chain}
         creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
-            self.host, trust, own, extraCertificateOptions={"extraCertChain": chain}
+            self.host, trust, own, extraCertificateOptions=more
         )
         return creator
 

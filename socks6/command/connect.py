@@ -4,14 +4,12 @@ C{socks6 connect}: standard input and output through a proxy.
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
@@ -20,6 +18,7 @@ from zope.interface import implementer
 from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.client.errors import RequestRefused
 from socks6.command.options import ConnectOptions
+from socks6.command.standard import complain, endOutput
 from socks6.sockets import canHalfClose
 
 #: Exit statuses: the proxy said no; there was no connection, or it broke.
@@ -29,7 +28,7 @@ BROKEN = 3
 
 async def connect(reactor: Any, options: ConnectOptions) -> int:
     """
-    Connect standard input and output with a host.
+    Connect standard input and output with a host.  Cancelling breaks it off.
 
     @return: The exit status: 0 when both sides have ended in order, L{REFUSED}, or
         L{BROKEN}.
@@ -48,24 +47,18 @@ async def connect(reactor: Any, options: ConnectOptions) -> int:
         )
         await connectProtocol(endpoint, remote)
         await remote.untilOver()
+    except CancelledError:
+        raise
     except Exception as error:  # noqa: BLE001  connections fail in many ways
-        _complain(error)
+        complain(error)
         return REFUSED if isinstance(error, RequestRefused) else BROKEN
     return 0
 
 
-def _complain(error: Exception) -> None:
-    """
-    Tell what went wrong, in one line.
-    """
-    words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    print(f"socks6: {words}", file=sys.stderr)  # noqa: T201
-
-
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IPushProducer)
 class _Remote(Protocol):
     """
-    The host's side.
+    The host's side, and the producer of ours.
     """
 
     transport: Any
@@ -80,23 +73,26 @@ class _Remote(Protocol):
         """
         Wait until both sides have ended, and all is written.
 
-        @raise Exception: The connection broke.
+        @raise Exception: The connection broke, or something cannot be written.
         """
         try:
             await self._gone
-        finally:
-            await self._terminal.closed
-            # Whoever has the terminal next does not expect it to be otherwise.
-            for descriptor in (0, 1):
-                os.set_blocking(descriptor, True)
+        except CancelledError:
+            self.transport.abortConnection()
+            raise
+        except Exception:
+            await self._terminal.untilWritten()
+            raise
+        await self._terminal.untilWritten()
 
     def connectionMade(self) -> None:
         """
         Pass octets both ways.
         """
         self._terminal = _Terminal(self.transport)
-        standard: Any = StandardIO(self._terminal, reactor=self._reactor)
-        standard.registerProducer(self.transport, True)
+        standard: Any
+        standard = _Standard(self._terminal, reactor=self._reactor)  # type: ignore[no-untyped-call]
+        standard.registerProducer(self, True)
         self.transport.registerProducer(standard, True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -123,13 +119,30 @@ class _Remote(Protocol):
         self._terminal.end()
         self._gone.callback(None if reason.check(ConnectionDone) else reason)
 
+    def pauseProducing(self) -> None:
+        """
+        Read no more until what has come is written.
+        """
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """
+        Read on.
+        """
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """
+        Break off: standard output takes no more.
+        """
+        self.transport.abortConnection()
+
 
 @implementer(IHalfCloseableProtocol)
 class _Terminal(Protocol):
     """
     Our own side.
 
-    @ivar closed: Fires when standard output is closed.
     """
 
     transport: Any
@@ -138,10 +151,22 @@ class _Terminal(Protocol):
         """
         @param remote: The transport to the host.
         """
-        self.closed: Deferred[None] = Deferred()
         self._remote = remote
+        #: Fires when standard output is closed.
+        self._closed: Deferred[None] = Deferred()
+        self._isBroken = False
         self._hasEnded = False
         self._hasRemoteEnded = False
+
+    async def untilWritten(self) -> None:
+        """
+        Wait until all is written.
+
+        @raise BrokenPipeError: Not all could be.
+        """
+        await self._closed
+        if self._isBroken:
+            raise BrokenPipeError("standard output takes no more")
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -170,14 +195,17 @@ class _Terminal(Protocol):
         if self._hasEnded:
             self._remote.loseConnection()
 
+    def outputLost(self, reason: Failure) -> None:
+        """
+        Learn why standard output is about to be closed.
+        """
+        self._isBroken = not (self._hasRemoteEnded and reason.check(ConnectionDone))
+
     def writeConnectionLost(self) -> None:
         """
-        Nobody reads standard output any more, unless we have ended it.
+        Standard output is closed.
         """
-        if self._hasRemoteEnded:
-            self._close()
-        else:
-            self._remote.abortConnection()
+        self._close()
 
     def end(self) -> None:
         """
@@ -197,5 +225,23 @@ class _Terminal(Protocol):
         """
         Standard output is closed.
         """
-        if not self.closed.called:
-            self.closed.callback(None)
+        # Twisted leaves it open.
+        endOutput()
+        self._closed.callback(None)
+
+
+class _Standard(StandardIO):
+    """
+    Standard input and output; it tells why output has ended, which a protocol does not
+    get to hear.
+    """
+
+    protocol: Any
+
+    def childConnectionLost(self, fd: str, reason: Failure) -> None:
+        """
+        One of the two has ended.
+        """
+        if fd == "write" and not self.disconnected:
+            self.protocol.outputLost(reason)
+        super().childConnectionLost(fd, reason)  # type: ignore[misc]  # that of POSIX has it

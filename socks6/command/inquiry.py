@@ -5,24 +5,22 @@ One request to a proxy, what it answers, and how long that takes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import connectProtocol
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from socks6.command.standard import inWords
 from socks6.machine import events
 from socks6.machine.client import ClientConnection
 from socks6.values.messages import AuthenticationReply, OperationReply, Request
 from socks6.wire import DEFAULT_CODEC
 from socks6.wire.errors import PeerError
-
-#: Seconds that a proxy may take for one request, with all that comes before.
-TIMEOUT = 30.0
 
 
 @dataclass(slots=True)
@@ -55,40 +53,101 @@ class Answer:
         return self.times.get("connect")
 
 
-async def ask(reactor: Any, endpoint: IStreamClientEndpoint, request: Request) -> Answer:
+async def ask(
+    reactor: Any, endpoint: IStreamClientEndpoint, request: Request, timeout: float
+) -> Answer:
     """
     Make a request, on a connection of its own, which ends with the last reply.
 
-    @return: What came of it; there is no other outcome.
+    @param timeout: Seconds that it may take to connect, and then to get all replies.
+    @return: What came of it; there is no other outcome.  Cancelling breaks it off.
     """
     inquiry = _Inquiry(reactor, request)
-    try:
-        await connectProtocol(endpoint, inquiry).addTimeout(TIMEOUT, reactor)
-        await inquiry.done.addTimeout(TIMEOUT, reactor)
-    except TimeoutError:
-        inquiry.answer.fault = f"no answer within {TIMEOUT:g} s"
-    except Exception as error:  # noqa: BLE001  endpoints fail in many ways
-        inquiry.answer.fault = str(error).rstrip(".") or type(error).__name__
-    if inquiry.transport is not None:
-        inquiry.transport.abortConnection()
+    error = await attend(reactor, endpoint, inquiry, timeout)
+    if isinstance(error, TimeoutError):
+        inquiry.answer.fault = f"no answer within {timeout:g} s"
+    elif error is not None:
+        inquiry.answer.fault = inWords(error)
     return inquiry.answer
 
 
-@implementer(IHandshakeListener)
-class _Inquiry(Protocol):
+class Visitor(Protocol):
     """
-    Makes the request.
+    A protocol that has an end of its own.
+
+    @ivar done: Fires when no more is to come.
     """
 
     transport: Any = None
+
+    def __init__(self) -> None:
+        """
+        Begin.
+        """
+        self.done: Deferred[None] = Deferred()
+
+    def end(self) -> None:
+        """
+        Wait for nothing more.
+        """
+        if not self.done.called:
+            self.done.callback(None)
+
+
+async def attend(
+    clock: IReactorTime, endpoint: IStreamClientEndpoint, visitor: Visitor, timeout: float
+) -> BaseException | None:
+    """
+    Connect a visitor, and close its connection when it is done.
+
+    @param timeout: Seconds that it may take to connect, and then until it is done.
+    @return: Why it did not come to that, if it did not; L{TimeoutError}: it has taken
+        too long.
+    @raise CancelledError: We were cancelled.
+    """
+    try:
+        error = await _within(timeout, clock, connectProtocol(endpoint, visitor))
+        if error is None:
+            error = await _within(timeout, clock, visitor.done)
+    finally:
+        if visitor.transport is not None:
+            visitor.transport.abortConnection()
+    return error
+
+
+async def _within(
+    seconds: float, clock: IReactorTime, result: Deferred[Any]
+) -> BaseException | None:
+    """
+    Wait for something, but not too long.
+
+    @see: L{attend}
+    """
+
+    def tooLate(value: object, seconds: float) -> NoReturn:
+        raise TimeoutError(seconds)
+
+    result.addTimeout(seconds, clock, tooLate)
+    error: BaseException | None
+    error = await result.addCallbacks(lambda _: None, lambda failure: failure.value)
+    # The other one is what endpoints fail with.
+    if isinstance(error, CancelledError | ConnectingCancelledError):
+        raise CancelledError
+    return error
+
+
+@implementer(IHandshakeListener)
+class _Inquiry(Visitor):
+    """
+    Makes the request.
+    """
 
     def __init__(self, clock: IReactorTime, request: Request) -> None:
         """
         Let the clock run.
         """
+        super().__init__()
         self.answer = Answer()
-        #: Fires when no more is to come.
-        self.done: Deferred[None] = Deferred()
         self._clock = clock
         self._began = clock.seconds()
         self._request = request
@@ -126,7 +185,7 @@ class _Inquiry(Protocol):
             for event in self._machine.receive(data):
                 self._act(event)
         except PeerError as error:
-            self._end(str(error))
+            self._fail(str(error))
 
     def _act(self, event: events.ClientEvent) -> None:
         """
@@ -135,17 +194,17 @@ class _Inquiry(Protocol):
         if isinstance(event, events.OperationReplied):
             self._note("operation")
             self.answer.operation = event.reply
-            self._end()
+            self.end()
             return
         self._note("authentication")
         if isinstance(event, events.Authenticated):
             self.answer.authentication = event.reply
         elif isinstance(event, events.AuthenticationRefused):
             self.answer.authentication = event.reply
-            self._end("the proxy does not let us in")
+            self._fail("the proxy does not let us in")
         else:
             self.answer.demandsCredentials = True
-            self._end("the proxy wants a user name and password")
+            self._fail("the proxy wants a user name and password")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
@@ -155,12 +214,12 @@ class _Inquiry(Protocol):
             self._machine.endOfInput()
         except PeerError as error:
             isOrderly = reason.check(ConnectionDone)
-            self._end(str(error) if isOrderly else reason.getErrorMessage())
+            self._fail(inWords(error if isOrderly else reason.value or error))
 
-    def _end(self, fault: str = "") -> None:
+    def _fail(self, fault: str) -> None:
         """
-        Wait for nothing more.
+        Wait for nothing more, as something is missing.
         """
         if not self.done.called:
             self.answer.fault = fault
-            self.done.callback(None)
+        self.end()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from getopt import GetoptError, gnu_getopt
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,6 +58,21 @@ class ProxyOptions(CommandOptions):
     ]
 
     url: ProxyURL
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Read the command line; options may stand behind HOST and PORT as well.
+
+        @raise usage.UsageError: It makes no sense.
+        """
+        try:
+            found, arguments = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
+        except GetoptError as error:
+            raise usage.UsageError(str(error)) from error
+        ordered = [
+            f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name for name, value in found
+        ]
+        super().parseOptions([*ordered, "--", *arguments])  # type: ignore[no-untyped-call]
 
     def postOptions(self) -> None:
         """

@@ -10,8 +10,10 @@ from typing import Any
 
 from socks6.client.destination import destinationAddress
 from socks6.command.connect import BROKEN, REFUSED
+from socks6.command.guess import whatSpeaks
 from socks6.command.inquiry import Answer, ask
 from socks6.command.options import ProbeOptions
+from socks6.command.standard import complain, endOutput
 from socks6.text import words
 from socks6.values.address import UNSPECIFIED_IPV4, Address
 from socks6.values.codes import (
@@ -40,6 +42,11 @@ from socks6.values.options import (
     TokenWindowAdvertisement,
 )
 
+#: Seconds that the proxy may take to reply, and to connect somewhere, for which others
+#: have time limits as well.
+ANSWER_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 45.0
+
 #: Tokens that we ask for.
 WINDOW_SIZE = 64
 
@@ -52,13 +59,19 @@ async def probe(reactor: Any, options: ProbeOptions) -> int:
     Find out what a proxy offers, and print it.
 
     @return: The exit status: 0; REFUSED if it does not let us in; BROKEN if it cannot
-        be reached, or is no SOCKS 6 proxy.
+        be reached, or is no SOCKS 6 proxy, or nobody reads what is printed.
     """
     inquirer = _Probe(reactor, options)
     await inquirer.run()
     report = inquirer.report
     text = json.dumps(report, indent=2) if options["json"] else "\n".join(_lines(report))
-    print(text)  # noqa: T201
+    try:
+        print(text, flush=True)  # noqa: T201
+    except OSError as error:
+        complain(error)
+        # Python would write what is left once more.
+        endOutput()
+        return BROKEN
     return inquirer.status
 
 
@@ -89,7 +102,8 @@ class _Probe:
         Make a request.
         """
         request = Request(command, address, OptionList(options))
-        return await ask(self._reactor, self._endpoint, request)
+        timeout = CONNECT_TIMEOUT if command is Command.CONNECT else ANSWER_TIMEOUT
+        return await ask(self._reactor, self._endpoint, request, timeout)
 
     async def run(self) -> None:
         """
@@ -100,6 +114,10 @@ class _Probe:
         if anonymous.authentication is None:
             report["fault"] = anonymous.fault
             self.status = BROKEN
+            if anonymous.times:
+                found = await whatSpeaks(self._reactor, self._endpoint)
+                if found is not None:
+                    report["fault"] += f"; it speaks {found}"
             return
         report["tls"] = anonymous.tls
         isOpen = _isAdmitted(anonymous)

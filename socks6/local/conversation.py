@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.python.failure import Failure
 
-from socks6.client.errors import RequestRefused
+from socks6.client.errors import NoAnswer, RequestRefused
 from socks6.interfaces import OutboundFailed, OutboundRequest
 from socks6.local.dialects import Dialect, SilentDialect, Wish, dialectFor
 from socks6.local.isolation import sessionKey
@@ -17,8 +17,8 @@ from socks6.serving.conversation import Conversation
 from socks6.sockets import originalDestination
 from socks6.text import printable, words
 from socks6.values.address import UNSPECIFIED_IPV4, Address
-from socks6.values.codes import Command, ReplyCode
-from socks6.wire.errors import PeerError, UnexpectedEnd
+from socks6.values.codes import MAX_CREDENTIAL_LENGTH, Command, ReplyCode
+from socks6.wire.errors import PeerError, UnexpectedEnd, UsageError
 
 if TYPE_CHECKING:
     from socks6.local.factory import LocalFactory
@@ -89,7 +89,11 @@ class LocalConversation(Conversation):
         @see: L{Conversation.lastWords}
         """
         error = reason.value
-        code = error.code if isinstance(error, RequestRefused) else None
+        code: int | None = None
+        if isinstance(error, RequestRefused):
+            code = error.code
+        elif isinstance(error, NoAnswer):
+            code = ReplyCode.TIMED_OUT
         return self._refusal(ReplyCode.GENERAL_FAILURE if code is None else code)
 
     def workFailed(self) -> None:
@@ -107,7 +111,8 @@ class LocalConversation(Conversation):
         assert self.record is not None
         self.forgetDeadline()
         if wish.credentials is not None:
-            self.record.user = printable(wish.credentials.username) or "-"
+            name = wish.credentials.username[:MAX_CREDENTIAL_LENGTH]
+            self.record.user = printable(name) or "-"
         if wish.command == Command.CONNECT:
             await self._connect(dialect, wish)
         else:
@@ -130,6 +135,11 @@ class LocalConversation(Conversation):
             bound = await factory.outbound.connect(request, remote)
         except OutboundFailed as failure:
             self._refuse(failure.replyCode, f"{words(failure.replyCode)} ({failure.reason})")
+            return
+        if remote.transport is None:
+            raise UsageError("the outbound has connected nothing")
+        if remote.lost:
+            self._refuse(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
             return
         try:
             if not isEarly:
@@ -166,8 +176,9 @@ class LocalConversation(Conversation):
         @param result: How it ended, for the log.
         """
         refusal = self._refusal(code)
+        # Even if that is nothing: perhaps the program is gone, and all is said and done.
+        self.write(refusal)
         if refusal:
-            self.write(refusal)
             self.end(result)
         else:
             self.endAtOnce(result)
@@ -196,5 +207,4 @@ class TransparentConversation(LocalConversation):
         """
         Close the connection.
         """
-        self.forgetDeadline()
         self.endAtOnce("not redirected")

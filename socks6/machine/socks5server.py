@@ -194,8 +194,9 @@ class SOCKS5ServerConnection:
         @return: The octets to write.
         @raise UsageError: It is not our turn to say that.
         """
+        octets = socks5.encodeReply(reply)
         self._advance(_Step.FAILED if reply.code else _Step.SUCCEEDED)
-        return socks5.encodeReply(reply)
+        return octets
 
     def answer(self, error: PeerError) -> bytes:
         """

@@ -9,7 +9,7 @@ import hmac
 import os
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
@@ -18,7 +18,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.machine import events
@@ -88,7 +88,6 @@ class SOCKS5Outbound:
         return UsernamePassword(digest[:32], digest[32:])
 
 
-@implementer(IHalfCloseableProtocol)
 class _Conversation(Protocol):
     """
     A connection to the other proxy: what is said there before it leads to the remote
@@ -106,6 +105,11 @@ class _Conversation(Protocol):
         self._done: Deferred[Address | None] = Deferred(self._cancelled)
         self._connecting: Deferred[IProtocol]
         self._isOpen = False
+        #: Whether there is an answer, or nobody waits for one any more.
+        self._isOver = False
+        # Endpoints look now, and forward only what they find.
+        if IHalfCloseableProtocol.providedBy(protocol):
+            alsoProvides(self, IHalfCloseableProtocol)
 
     def start(
         self, reactor: IReactorTime, proxyEndpoint: IStreamClientEndpoint, timeout: float
@@ -138,15 +142,15 @@ class _Conversation(Protocol):
         """
         The other proxy cannot be reached.
         """
-        if not failure.check(CancelledError):
-            reason = f"the SOCKS 5 proxy cannot be reached: {failure.getErrorMessage()}"
-            self._fail(ReplyCode.GENERAL_FAILURE, reason)
+        why = failure.getErrorMessage().rstrip(".") or type(failure.value).__name__
+        reason = f"the SOCKS 5 proxy cannot be reached: {why}"
+        self._fail(ReplyCode.GENERAL_FAILURE, reason)
 
     def _fail(self, code: ReplyCode, reason: str) -> None:
         """
         Tell why there is no connection, if nothing has been told.
         """
-        if not self._done.called:
+        if not self._isOver:
             self._giveUp()
             self._done.errback(OutboundFailed(code, reason))
 
@@ -154,6 +158,8 @@ class _Conversation(Protocol):
         """
         Leave nothing behind.
         """
+        # Now, before others fail in their own words.
+        self._isOver = True
         self._forgetDeadline()
         if self.connected:
             self.transport.abortConnection()
@@ -173,7 +179,7 @@ class _Conversation(Protocol):
         """
         Say what we want, unless nobody wants it any more.
         """
-        if self._done.called:
+        if self._isOver:
             self.transport.abortConnection()
         else:
             self.transport.write(self._machine.open())
@@ -185,7 +191,7 @@ class _Conversation(Protocol):
         if self._isOpen:
             self._protocol.dataReceived(data)
             return
-        if self._done.called:
+        if self._isOver:
             return
         try:
             for event in self._machine.receive(data):
@@ -214,7 +220,7 @@ class _Conversation(Protocol):
         @param bound: From where the other proxy has connected, if it tells.
         """
         self._forgetDeadline()
-        self._isOpen = True
+        self._isOpen = self._isOver = True
         self._protocol.makeConnection(self.transport)
         isTold = bound not in (UNSPECIFIED_IPV4, UNSPECIFIED_IPV6)
         self._done.callback(bound if isTold else None)
@@ -233,7 +239,6 @@ class _Conversation(Protocol):
             self._protocol.readConnectionLost()
         else:
             self._lost()
-            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """

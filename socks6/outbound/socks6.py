@@ -5,6 +5,7 @@ The way through another SOCKS 6 proxy, or one of several.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import Service
@@ -16,7 +17,7 @@ from zope.interface import implementer
 from socks6.client.access import Access
 from socks6.client.attempt import ConnectionAttempt
 from socks6.client.destination import addressShown
-from socks6.client.errors import NoAnswer, RequestRefused
+from socks6.client.errors import NoAnswer, RequestRefused, SessionClosed
 from socks6.client.negotiation import Terms
 from socks6.client.pool import SessionPool
 from socks6.client.session import SOCKS6Session
@@ -29,6 +30,9 @@ from socks6.wire import DEFAULT_CODEC
 
 #: Seconds for which a proxy that could not be reached is tried after the others.
 AVOIDANCE_PERIOD = 30.0
+
+#: Seconds that proxies may take to hear that sessions end.
+STOP_TIMEOUT = 5.0
 
 #: The key of the session that all requests share.
 _SHARED = b""
@@ -102,10 +106,11 @@ class SOCKS6Outbound(Service):
         """
         End all sessions.
 
-        @return: Fires when that is done; never fails.
+        @return: Fires when that is done, or has taken too long; never fails.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        return DeferredList([proxy.pool.close() for proxy in self._proxies])
+        ended = DeferredList([proxy.pool.close() for proxy in self._proxies])
+        return ended.addTimeout(STOP_TIMEOUT, self._reactor, lambda result, seconds: None)
 
     def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """
@@ -144,14 +149,12 @@ class SOCKS6Outbound(Service):
                 return None if request.optimistic else addressShown(connected.transport.getHost())
         raise OutboundFailed(ReplyCode.GENERAL_FAILURE, "; ".join(reasons))
 
-    def _through(
+    async def _through(
         self, proxy: UpstreamProxy, request: OutboundRequest, protocol: IProtocol
-    ) -> Deferred[IProtocol]:
+    ) -> IProtocol:
         """
         Try to connect through a proxy.
         """
-        key = request.session if self._isolate else _SHARED
-        access = proxy.access if key is None else proxy.pool.session(key)
         options: list[Option] = []
         if request.typeOfService is not None:
             options.append(IPTypeOfService(Leg.BOTH, request.typeOfService))
@@ -164,7 +167,13 @@ class SOCKS6Outbound(Service):
             DEFAULT_CODEC,
             options,
         )
-        return ConnectionAttempt(access, terms, Prepared(protocol)).start()
+        key = request.session if self._isolate else _SHARED
+        if key is not None:
+            session = proxy.pool.session(key)
+            # There may be too many sessions, and then the proxy is not to blame.
+            with suppress(SessionClosed):
+                return await ConnectionAttempt(session, terms, Prepared(protocol)).start()
+        return await ConnectionAttempt(proxy.access, terms, Prepared(protocol)).start()
 
     def _isAvoided(self, proxy: UpstreamProxy) -> bool:
         """

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.error import ConnectError, ConnectionDone
+from OpenSSL import SSL
+from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -145,6 +146,15 @@ class _Direction:
         The destination is gone, which its own receiver is about to hear.
         """
         self.relay.destinationLost(self)
+
+
+def _failureIn(reason: Failure) -> str:
+    """
+    Say why there was no connection, without quoting what the peer sent: the words of
+    errors that we do not know could do that.
+    """
+    known = reason.check(ConnectError, SSL.Error)
+    return reason.getErrorMessage().rstrip(".") if known else type(reason.value).__name__
 
 
 class Relay:
@@ -307,16 +317,22 @@ class Relay:
 
         @param direction: The one whose source it was.
         """
-        if direction is self._down and not direction.octets:
-            direction.destination.write(self._lastWords(reason))
+        isUnheard = direction is self._down and not direction.octets
+        lastWords = self._lastWords(reason) if isUnheard else b""
+        if lastWords:
+            direction.destination.write(lastWords)
+        # Then it never was connected, although it looked so.
+        hasFailed = direction is self._down and not reason.check(ConnectionClosed)
         which = "client" if direction is self._up else "remote host"
         ending = f"{which} lost"
         if reason.check(ConnectionDone):
             ending = "closed"
-        elif reason.check(ConnectError):
-            # It never was connected, although it looked so.
-            ending = reason.getErrorMessage().rstrip(".")
+        elif hasFailed:
+            ending = _failureIn(reason)
         self._close(ending, direction)
+        if hasFailed and isUnheard and not lastWords:
+            # So that the client does not take it for a good end.
+            self._up.source.abort()
         self._legGone()
 
     def _close(self, ending: str, lost: _Direction | None = None) -> None:

@@ -68,10 +68,19 @@ class Options(CommonOptions):
         The proxy, like socks6s://user:password@proxy.example:1443; repeatable, for when
         the first cannot be reached [default: SOCKS6_PROXY in the environment].
         """
+        self._addProxy("--proxy", url)
+
+    def _addProxy(self, source: str, url: str) -> None:
+        """
+        Take a proxy.
+
+        @param source: Who names it.
+        @raise usage.UsageError: It is none, or a file that it needs is not there.
+        """
         try:
             self.proxies.append(checkedURL(url))
         except ValueError as error:
-            raise usage.UsageError(f"--proxy: {error}") from error
+            raise usage.UsageError(f"{source}: {error}") from error
 
     def opt_port(self, port: str) -> None:
         """
@@ -112,7 +121,7 @@ class Options(CommonOptions):
         if not self.ports and not self.transparentPorts:
             self.opt_port("1081")
         if not self.proxies and os.environ.get(PROXY_VARIABLE):
-            self.opt_proxy(os.environ[PROXY_VARIABLE])
+            self._addProxy(PROXY_VARIABLE, os.environ[PROXY_VARIABLE])
         if not self.proxies:
             raise usage.UsageError(f"a --proxy is needed, or {PROXY_VARIABLE} in the environment")
         if self["optimistic"] and self["no-optimistic"]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,6 @@ def _throughSOCKS5(where: str) -> OutboundMaker:
     @raise ValueError: It is nowhere.
     """
     kind, _, path = where.partition(":")
-    match = _HOST_AND_PORT.fullmatch(where)
     if kind == "unix" and path:
         # twistd may go elsewhere before we connect.
         absolute = str(Path(path).absolute())
@@ -95,19 +95,31 @@ def _throughSOCKS5(where: str) -> OutboundMaker:
         def endpoint(reactor: Any) -> IStreamClientEndpoint:
             return UNIXClientEndpoint(reactor, absolute)
 
-    elif match is not None and 0 < int(match["port"]) <= MAX_PORT:
-        host, port = match["host"], int(match["port"])
-        if host.startswith("["):
-            host = str(IPv6Address(host[1:-1]))
+    else:
+        host, port = _hostAndPort(where)
 
         def endpoint(reactor: Any) -> IStreamClientEndpoint:
             return HostnameEndpoint(reactor, host, port)
 
-    else:
-        raise ValueError("--outbound socks5: is followed by HOST:PORT or unix:PATH")
     return lambda reactor, isolate, timeout: SOCKS5Outbound(
         reactor, endpoint(reactor), isolate=isolate, timeout=timeout
     )
+
+
+def _hostAndPort(where: str) -> tuple[str, int]:
+    """
+    Read a host, maybe an IPv6 address in brackets, and a port.
+
+    @raise ValueError: These are none.
+    """
+    match = _HOST_AND_PORT.fullmatch(where)
+    with suppress(ValueError):
+        if match is not None and 0 < int(match["port"]) <= MAX_PORT:
+            host = match["host"]
+            if host.startswith("["):
+                host = str(IPv6Address(host[1:-1]))
+            return host, int(match["port"])
+    raise ValueError("--outbound socks5: is followed by HOST:PORT or unix:PATH")
 
 
 class OutboundOptions(dict[str, Any]):

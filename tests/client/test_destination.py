@@ -8,7 +8,7 @@ from twisted.internet import address
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.client.destination import destinationAddress, shownAddress
+from socks6.client.destination import addressShown, destinationAddress, shownAddress
 from socks6.values.address import Address, DomainName, Host
 
 
@@ -96,3 +96,36 @@ class ShownAddressTests(SynchronousTestCase):
         ]
         for host, shown in cases:
             self.assertEqual(shownAddress(Address(host, 80)), shown)
+
+
+class AddressShownTests(SynchronousTestCase):
+    """
+    L{addressShown}.
+    """
+
+    def test_thereAndBack(self) -> None:
+        """
+        What L{shownAddress} makes is read as the same.
+        """
+        for host in (
+            IPv4Address("192.0.2.7"),
+            IPv6Address("2001:db8::7"),
+            DomainName(b"example.org"),
+            DomainName(b"\xff\x01"),
+        ):
+            where = Address(host, 80)
+            self.assertEqual(addressShown(shownAddress(where)), where)
+
+    def test_zone(self) -> None:
+        """
+        The protocol has no place for the zone of an address.
+        """
+        shown = address.IPv6Address("TCP", "fe80::1%eth0", 80)
+        self.assertEqual(addressShown(shown), Address(IPv6Address("fe80::1"), 80))
+
+    def test_none(self) -> None:
+        """
+        Of some addresses it can say nothing.
+        """
+        for shown in (address.UNIXAddress("/run/proxy"), address._ProcessAddress()):
+            self.assertIsNone(addressShown(shown))

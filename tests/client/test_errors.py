@@ -2,13 +2,14 @@
 Tests for the client's exceptions.
 """
 
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, TimeoutError
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.client.errors import (
     AuthenticationRefused,
     EndedEarly,
     MalformedAnswer,
+    NoAnswer,
     NotASOCKS6Proxy,
     ProxyFault,
     RequestRefused,
@@ -102,6 +103,27 @@ class SessionClosedTests(SynchronousTestCase):
         self.assertIsInstance(error, SOCKS6Error)
         self.assertNotIsInstance(error, RequestRefused)
         self.assertEqual(str(error), "not through the proxy: the session is closed.")
+
+
+class NoAnswerTests(SynchronousTestCase):
+    """
+    L{NoAnswer}
+    """
+
+    def test_words(self) -> None:
+        """
+        It is a timeout of a connection, and tells how long was waited; the proxy has
+        refused nothing, and broken no rule.
+        """
+        for seconds, said in ((60.0, "60"), (0.25, "0.25")):
+            error = NoAnswer(seconds)
+            for kind in (TimeoutError, ConnectError, SOCKS6Error):
+                self.assertIsInstance(error, kind)
+            self.assertNotIsInstance(error, RequestRefused)
+            self.assertNotIsInstance(error, PeerError)
+            self.assertEqual(
+                str(error), f"no connection through the proxy: no answer within {said} s."
+            )
 
 
 class ProxyFaultTests(SynchronousTestCase):

@@ -30,10 +30,11 @@ from socks6.client.errors import (
     VersionNotSpoken,
 )
 from socks6.client.negotiation import Terms
-from socks6.values.address import UNSPECIFIED_IPV4
-from socks6.values.codes import AuthenticationResult, Command, ReplyCode, TokenOutcome
+from socks6.values.address import UNSPECIFIED_IPV4, Address, DomainName
+from socks6.values.codes import AuthenticationResult, Command, Leg, ReplyCode, TokenOutcome
 from socks6.values.messages import Request
 from socks6.values.options import (
+    IPTypeOfService,
     Option,
     OptionList,
     SessionID,
@@ -99,6 +100,21 @@ class TermsTests(SynchronousTestCase):
             self.make().request(Passage(options)),
             Request(Command.NOOP, UNSPECIFIED_IPV4, OptionList(options)),
         )
+
+    def test_options(self) -> None:
+        """
+        What is to be said of the operation itself stands behind that, with whatever
+        passage.
+        """
+        about = IPTypeOfService(Leg.BOTH, 0x28)
+        where = Address(DomainName(b"example.org"), 443)
+        terms = Terms(Clock(), Command.CONNECT, where, True, 60.0, DRAFT_06, [about])
+        passages: list[list[Option]] = [[], [SessionID(b"secret")]]
+        for options in passages:
+            self.assertEqual(
+                terms.request(Passage(options)),
+                Request(Command.CONNECT, where, OptionList([*options, about])),
+            )
 
     def test_timeout(self) -> None:
         """

@@ -75,14 +75,22 @@ class Namespace:
             timeout=DEADLINE,
         )
 
-    def connect(self, other: Namespace) -> None:
+    def connect(
+        self,
+        other: Namespace,
+        interface: str = "cable",
+        networks: tuple[str, str] = ("192.0.2.", "2001:db8:1::"),
+    ) -> None:
         """
-        Lay a cable to another one: 192.0.2.0/24 and 2001:db8:1::/64, of which
-        this one has number 1 and the other number 2; the interface is C{cable}
-        on both sides.
+        Lay a cable to another one.
+
+        @param interface: What it is called on both sides.
+        @param networks: How addresses begin, of IPv4 with 24 bits and of IPv6 with 64;
+            this one has number 1 and the other number 2.
         """
-        self.ip(f"link add cable type veth peer name cable netns {other.name}")
+        self.ip(f"link add {interface} type veth peer name {interface} netns {other.name}")
+        ipv4, ipv6 = networks
         for number, end in (1, self), (2, other):
-            end.ip(f"addr add 192.0.2.{number}/24 dev cable")
-            end.ip(f"addr add 2001:db8:1::{number}/64 dev cable nodad")
-            end.ip("link set cable up")
+            end.ip(f"addr add {ipv4}{number}/24 dev {interface}")
+            end.ip(f"addr add {ipv6}{number}/64 dev {interface} nodad")
+            end.ip(f"link set {interface} up")

@@ -205,15 +205,23 @@ def receiveUntilBroken(sock: socket.socket) -> bytes:
     return bytes(octets)
 
 
+def receiveHost(sock: socket.socket, kind: int) -> str:
+    """
+    Read an address, without its port, as SOCKS 5 and SOCKS 6 write it.
+
+    @param kind: Its type.
+    """
+    if kind == 3:
+        return receive(sock, receive(sock, 1)[0]).decode("ascii")
+    return str(ip_address(receive(sock, {1: 4, 4: 16}[kind])))
+
+
 def receiveReply(sock: socket.socket) -> Reply:
     """
     Read an Operation Reply.
     """
     code, port, kind = struct.unpack("!BHB", receive(sock, 4))
-    if kind == 3:
-        host = receive(sock, receive(sock, 1)[0]).decode("ascii")
-    else:
-        host = str(ip_address(receive(sock, {1: 4, 4: 16}[kind])))
+    host = receiveHost(sock, kind)
     (length,) = struct.unpack("!H", receive(sock, 2))
     return Reply(code, host, port, receive(sock, length))
 

@@ -13,6 +13,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.integration.chain import portOf
+from tests.integration.programs import run
+from tests.integration.socks5server import SOCKS5Server
+from tests.integration.twistd import Twistd
+from tests.integration.webserver import WebServer
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -73,3 +79,39 @@ class ProxyTacTests(SynchronousTestCase):
         # Authentication Reply and Operation Reply (IPv4) take 6 and 10 octets.
         self.assertEqual(received[:7], bytes.fromhex("06000000000000"))
         self.assertIn(b"You came through", received[16:])
+
+
+class IsolatedTests(SynchronousTestCase):
+    """
+    examples/isolated.py.
+    """
+
+    def test_oneSessionForEachPurpose(self) -> None:
+        """
+        What is fetched for one purpose is in one session, and nothing else is; the
+        sessions are ended.
+        """
+        web = WebServer(self)
+        names = ("news.example", "more.example", "bank.example")
+        upstream = SOCKS5Server(self, dict.fromkeys(names, web.place))
+        outbound = f"--outbound=socks5:127.0.0.1:{upstream.place[1]}"
+        proxy = Twistd(self, "--port=0", outbound)
+        news, more, bank = (web.url(host=name) for name in names)
+        done = run(
+            sys.executable,
+            str(EXAMPLES / "isolated.py"),
+            *("--proxy", f"tcp:127.0.0.1:{portOf(proxy)}"),
+            *(f"news={news}", f"news={more}", f"bank={bank}", f"bank={news}"),
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        length = len(web.pages["/"][0])
+        fetched = [("news", news), ("news", more), ("bank", bank), ("bank", news)]
+        self.assertEqual(
+            done.stdout.decode().splitlines(),
+            [f"{purpose}: {url}: {length} octets" for purpose, url in fetched],
+        )
+        first, second, third, fourth = upstream.who
+        self.assertEqual((first, third), (second, fourth))
+        self.assertNotEqual(first, third)
+        self.assertNotIn(None, upstream.who)
+        proxy.waitFor(lambda: proxy.output().count(" - noop ") == 2, "they are not ended")

@@ -1,5 +1,5 @@
 """
-C{twistd socks6} in a process of its own.
+C{twistd socks6} and C{twistd socks6-local}, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -30,20 +30,58 @@ TWIST = [sys.executable, "-m", "twisted"]
 _STARTING = re.compile(r"starting on (?:(\d+)|b?'([^']+)')")
 
 
-def environment() -> dict[str, str]:
+#: Options of each of which there is a port.
+_PORT_OPTIONS = ("--port", "--tls-port", "--transparent")
+
+
+def environment(**more: str) -> dict[str, str]:
     """
-    Make the environment in which Python finds this checkout, and nothing that
-    measures coverage or writes into it.
+    Make the environment in which Python finds this checkout, nothing measures
+    coverage or writes into it, and no proxy is named but what the test says.
+
+    @param more: What else is in it.
     """
-    return os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    ours = {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SOCKS6_") and not name.lower().endswith("_proxy")
+    }
+    return kept | ours | more
+
+
+def listeningOf(pid: int) -> set[str | int]:
+    """
+    Ask the system for the TCP ports and UNIX sockets that are listened on in a
+    process's network namespace.
+
+    @raise FileNotFoundError: There is no such process.
+    """
+    folder = Path(f"/proc/{pid}/net")
+    listening: set[str | int] = set()
+    for name in "tcp", "tcp6":
+        for line in (folder / name).read_text("ascii").splitlines()[1:]:
+            # number: address:port peer:port state, and so on
+            _, local, _, state = line.split()[:4]
+            if state == "0A":
+                listening.add(int(local.rpartition(":")[2], 16))
+    for line in (folder / "unix").read_text("utf-8").splitlines()[1:]:
+        # number: references protocol flags type state inode path
+        fields = line.split()
+        if int(fields[3], 16) & 0x10000 and len(fields) == 8:
+            listening.add(fields[7])
+    return listening
 
 
 class Twistd:
     """
     A proxy in a process of its own, which ends with the test.
 
+    @cvar command: The name behind C{twistd}.
     @ivar process: The process.
     """
+
+    command = "socks6"
 
     def __init__(
         self,
@@ -55,16 +93,16 @@ class Twistd:
         """
         Start it; see L{places} for when it is there.
 
-        @param arguments: What follows C{twistd socks6}.
+        @param arguments: What follows the command.
         @param prefix: A program that runs it, and that program's arguments.
         """
         folder = tempfile.TemporaryDirectory(prefix="socks6-")
         testCase.addCleanup(folder.cleanup)
         self._output: IO[bytes] = (Path(folder.name) / "output").open("w+b")
         testCase.addCleanup(self._output.close)
-        self._expected = sum(each.startswith(("--port", "--tls-port")) for each in arguments) or 1
+        self._expected = sum(each.startswith(_PORT_OPTIONS) for each in arguments) or 1
         self.process = subprocess.Popen(
-            [*prefix, *runner, "socks6", *arguments],
+            [*prefix, *runner, self.command, *arguments],
             cwd=folder.name,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -92,8 +130,12 @@ class Twistd:
         @raise TimeoutError: It does not happen, or the process ends.
         """
         deadline = time.monotonic() + DEADLINE
-        while not happened():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+        while True:
+            # Before we look, as it may happen just before the end.
+            hasEnded = self.process.poll() is not None
+            if happened():
+                return
+            if hasEnded or time.monotonic() > deadline:
                 raise TimeoutError(f"{what}:\n{self.output()}")
             time.sleep(0.01)
 
@@ -112,30 +154,14 @@ class Twistd:
         a moment before.
         """
         found = self._found()
-        listening = self._listening()
+        try:
+            listening = listeningOf(self.process.pid)
+        except FileNotFoundError:
+            # It has ended.
+            return False
         return len(found) >= self._expected and all(
             (place if isinstance(place, str) else place[1]) in listening for place in found
         )
-
-    def _listening(self) -> set[str | int]:
-        """
-        Ask the system for the TCP ports and UNIX sockets that are listened on
-        in the process's network namespace.
-        """
-        folder = Path(f"/proc/{self.process.pid}/net")
-        listening: set[str | int] = set()
-        for name in "tcp", "tcp6":
-            for line in (folder / name).read_text("ascii").splitlines()[1:]:
-                # number: address:port peer:port state, and so on
-                _, local, _, state = line.split()[:4]
-                if state == "0A":
-                    listening.add(int(local.rpartition(":")[2], 16))
-        for line in (folder / "unix").read_text("utf-8").splitlines()[1:]:
-            # number: references protocol flags type state inode path
-            fields = line.split()
-            if int(fields[3], 16) & 0x10000 and len(fields) == 8:
-                listening.add(fields[7])
-        return listening
 
     def _found(self) -> list[Place]:
         """
@@ -191,3 +217,11 @@ class Twistd:
         Count its open descriptors.
         """
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+class Local(Twistd):
+    """
+    The local proxifier.
+    """
+
+    command = "socks6-local"

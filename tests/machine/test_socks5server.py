@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -386,6 +387,16 @@ class SendTests(SynchronousTestCase):
             self.assertEqual(octets, b"\5%c\0\1\0\0\0\0\0\0" % code)
             expected = SOCKS5ServerState.CLOSED if code else SOCKS5ServerState.OPEN
             self.assertIs(machine.state, expected, f"reply code {code}")
+
+    def test_unwritable(self) -> None:
+        """
+        A reply that cannot be written is not said: another one can be.
+        """
+        nowhere: Any = "nowhere"
+        machine = serverIn(SOCKS5ServerState.RESULT)
+        self.assertRaises(AttributeError, machine.send, SOCKS5Reply(0, nowhere))
+        self.assertIs(machine.state, SOCKS5ServerState.RESULT)
+        self.assertEqual(machine.send(SUCCEEDED), OCTETS[SUCCEEDED])
 
     def test_bind(self) -> None:
         """

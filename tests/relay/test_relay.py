@@ -7,8 +7,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+)
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from socks6.relay.farewell import GRACE, STALL_TIMEOUT
@@ -50,12 +59,12 @@ class RelayTestCase(MemoryTestCase):
         remoteLeg: LegProtocol,
         early: bytes = b"",
         inputOver: bool = False,
-        idleTimeout: float | None = None,
+        **options: Any,
     ) -> Relay:
         """
         Start a relay.
         """
-        relay = Relay(self.network, clientLeg, remoteLeg, self.results.append, idleTimeout)
+        relay = Relay(self.network, clientLeg, remoteLeg, self.results.append, **options)
         relay.start(early, inputOver)
         self.network.spin()
         return relay
@@ -513,6 +522,164 @@ class EndingTests(RelayTestCase):
         self.network.elapse(STALL_TIMEOUT + 1)
         self.assertTrue(remote.wasReset)
         self.assertFinished(10, 0, "client lost")
+
+
+class LossTests(RelayTestCase):
+    """
+    What is made of the reason for which a connection is lost.
+    """
+
+    def lose(self, peer: Peer, error: Exception) -> None:
+        """
+        Lose the connection to a peer.
+        """
+        peer.connection.connectionLost(Failure(error))
+        self.network.spin()
+
+    def test_endings(self) -> None:
+        """
+        The remote host's end is the tunnel's, or its loss; where it never was connected
+        after all, that has a reason, in our own words as far as errors are known.
+        """
+        for error, ending in (
+            (ConnectionDone(), "closed"),
+            (ConnectionLost(), "remote host lost"),
+            (ConnectionAborted("so there"), "remote host lost"),
+            (
+                ConnectError(string="the proxy says no"),
+                "An error occurred while connecting: the proxy says no",
+            ),
+            (
+                ConnectionRefusedError(),
+                "Connection was refused by other side",
+            ),
+            (
+                SSL.Error([("SSL routines", "", "certificate verify failed")]),
+                "[('SSL routines', '', 'certificate verify failed')]",
+            ),
+            (ValueError("who knows what this is"), "ValueError"),
+        ):
+            for octets in (b"", b"heard"):
+                client, remote = self.start()
+                remote.send(octets)
+                self.lose(remote, error)
+                client.end()
+                self.assertFinished(0, len(octets), ending, repr(error))
+
+    def test_clientsEnding(self) -> None:
+        """
+        The client's end is the tunnel's, or its loss, whatever the reason.
+        """
+        for error, ending in (
+            (ConnectionDone(), "closed"),
+            (ConnectionLost(), "client lost"),
+            (ConnectError(), "client lost"),
+            (SSL.Error(), "client lost"),
+            (ValueError("who knows what this is"), "client lost"),
+        ):
+            client, remote = self.start(lastWords=self.fail)
+            self.lose(client, error)
+            self.assertTrue(remote.ended, repr(error))
+            remote.end()
+            self.assertFinished(0, 0, ending, repr(error))
+
+    def test_lastWords(self) -> None:
+        """
+        When the remote host is lost before it has said anything, the client gets to
+        hear what is given for that reason, and then the end.
+        """
+        for error in (ConnectionDone(), ConnectionLost(), ConnectError(), ValueError()):
+            heard: list[Any] = []
+
+            def lastWords(reason: Failure, heard: list[Any] = heard) -> bytes:
+                heard.append(reason.value)
+                return b"502"
+
+            client, remote = self.start(lastWords=lastWords, early=b"GET")
+            self.lose(remote, error)
+            self.assertEqual(heard, [error])
+            self.assertEqual(client.received, b"502")
+            self.assertTrue(client.ended)
+            self.assertFalse(client.isClosed)
+            client.end()
+            self.assertFalse(client.wasReset)
+            self.assertOver()
+            (result,) = self.results
+            self.assertEqual((result.toRemote, result.toClient), (3, 0))
+            self.results.clear()
+
+    def test_noLastWords(self) -> None:
+        """
+        When it has said something, or has ended its direction in good order, there is
+        nothing to add.
+        """
+        client, remote = self.start(lastWords=self.fail)
+        remote.send(b"200")
+        self.lose(remote, ConnectionLost())
+        self.assertEqual(client.received, b"200")
+        client.end()
+        client, remote = self.start(lastWords=self.fail)
+        remote.end()
+        client.end()
+        self.assertEqual(client.received, b"")
+        self.assertOver()
+
+    def test_brokenOff(self) -> None:
+        """
+        When it never was connected, and there is nothing to say, the client is broken
+        off, so that it does not take that for an end in good order.
+        """
+        for error in (ConnectError(), ConnectionRefusedError(), SSL.Error(), ValueError()):
+            client, remote = self.start()
+            self.lose(remote, error)
+            self.assertTrue(client.wasReset, repr(error))
+            self.assertOver(repr(error))
+            self.assertEqual(len(self.results), 1)
+            self.results.clear()
+
+    def test_notBrokenOff(self) -> None:
+        """
+        Otherwise it gets all that was said, and a good end.
+        """
+        for said, error in (
+            (b"said", ConnectError()),
+            (b"said", SSL.Error()),
+            (b"", ConnectionLost()),
+            (b"", ConnectionDone()),
+        ):
+            client, remote = self.start()
+            remote.send(said)
+            self.lose(remote, error)
+            self.assertEqual(client.received, said)
+            self.assertTrue(client.ended)
+            client.end()
+            self.assertFalse(client.wasReset, repr(error))
+            self.assertOver(repr(error))
+            self.results.clear()
+
+    def test_brokenOffWhileStuck(self) -> None:
+        """
+        Also a client that does not read, or has ended its direction.
+        """
+        for prepare in (Peer.stopReading, Peer.end):
+            client, remote = self.start()
+            prepare(client)
+            self.lose(remote, ConnectError())
+            self.assertTrue(client.wasReset)
+            self.assertOver()
+            self.results.clear()
+
+    def test_aborted(self) -> None:
+        """
+        When the tunnel is cut, the last words reach nobody, and why it was cut is what
+        is reported.
+        """
+        client, remote = self.start(lastWords=lambda reason: b"502")
+        self.lastRelay.abort("because")
+        self.network.spin()
+        self.assertEqual(client.received, b"")
+        self.assertTrue(client.wasReset and remote.wasReset)
+        self.assertFinished(0, 0, "because")
 
 
 class CuttingTests(RelayTestCase):

@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 
 from socks6.server.service import ProxyService
 from socks6.tap import Options, makeService
+from socks6.tap.common import CommonOptions
 from tests.integration.certificates import Authority
 from tests.server.harness import MemoryTestCase
 
@@ -34,7 +35,11 @@ def parse(*arguments: str) -> Options:
 class OptionsTestCase(MemoryTestCase):
     """
     A test with files.
+
+    @cvar kind: The command line.
     """
+
+    kind: type[CommonOptions] = Options
 
     def setUp(self) -> None:
         super().setUp()
@@ -57,13 +62,14 @@ class OptionsTestCase(MemoryTestCase):
 
         @return: What is written, without what begins it each time.
         """
+        start = f"twistd {self.kind.command}: "
         with contextlib.redirect_stderr(io.StringIO()):
-            error = self.assertRaises(SystemExit, parse, *arguments)
+            error = self.assertRaises(SystemExit, self.kind().parseOptions, arguments)
         # Python writes it to standard error and exits with status 1.
         self.assertIsInstance(error.code, str, repr(arguments))
-        self.assertTrue(error.code.startswith("twistd socks6: "), error.code)
+        self.assertTrue(error.code.startswith(start), error.code)
         self.assertNotIn("\n", error.code)
-        complaint: str = error.code.removeprefix("twistd socks6: ")
+        complaint: str = error.code.removeprefix(start)
         return complaint
 
 
@@ -92,7 +98,7 @@ class ServiceTestCase(OptionsTestCase):
         service.privilegedStartService()
         service.startService()
         self.addCleanup(self.stop, service)
-        _, proxy = service
+        *_, proxy = service
         assert isinstance(proxy, ProxyService)
         return proxy
 

@@ -5,19 +5,15 @@ Tests of L{socks6.tap.service}.
 from __future__ import annotations
 
 import os
-import resource
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.error import CannotListenError
-from twisted.internet.selectreactor import SelectReactor
 from twisted.logger import LogLevel
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.server import service as serviceModule
 from socks6.tap import makeService
-from socks6.tap.runner import raiseDescriptorLimit
 from tests.doubles import TLSPeer
 from tests.server.harness import (
     ADA,
@@ -206,50 +202,3 @@ class ServiceTests(ServiceTestCase):
         options = parse("--auth", f"file:{os.path.relpath(name)}")
         (checker,) = options.checkers
         self.assertEqual(checker.filename, str(Path(name).absolute()))  # type: ignore[attr-defined]
-
-
-class DescriptorLimitTests(SynchronousTestCase):
-    """
-    How many descriptors the process may have.
-    """
-
-    def setUp(self) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
-        self.hard = limits[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (500, self.hard))
-
-    @property
-    def soft(self) -> int:
-        """
-        The limit that holds.
-        """
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-    def test_raised(self) -> None:
-        """
-        It gets as many as it may have.
-        """
-        raiseDescriptorLimit(object())
-        self.assertEqual(self.soft, self.hard)
-
-    def test_select(self) -> None:
-        """
-        C{select} cannot watch more than it always could.
-        """
-        raiseDescriptorLimit(SelectReactor())
-        self.assertEqual(self.soft, 500)
-
-    def test_refused(self) -> None:
-        """
-        If the system does not let it, the limit stays.
-        """
-
-        def setrlimit(which: int, limits: tuple[int, int]) -> None:
-            raise ValueError("not allowed to raise maximum limit")
-
-        original = resource.setrlimit
-        self.patch(resource, "setrlimit", setrlimit)
-        raiseDescriptorLimit(object())
-        self.assertEqual(self.soft, 500)
-        self.patch(resource, "setrlimit", original)

@@ -136,7 +136,7 @@ class TransactionQueueTests(TestCase):
         """
         Find those that are at work for us.
         """
-        return [each for each in threading.enumerate() if "socks6" in each.name]
+        return [each for each in threading.enumerate() if each.name == "socks6-sessions"]
 
     def gate(self) -> Gate:
         """
@@ -464,7 +464,7 @@ class TransactionQueueTests(TestCase):
         self.assertEqual(await self.queue.run(put(0)), 0)
         await self.queue.close()
         for thread in threading.enumerate():
-            if "socks6" in thread.name:
+            if thread.name == "socks6-sessions":
                 thread.join(DEADLINE)
         self.assertClosed()
 
