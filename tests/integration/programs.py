@@ -93,9 +93,12 @@ _CODES = re.compile(r"\((\d{3}) (\d{3})\)\n")
 #: Exit statuses of curl.
 OPERATION_TIMED_OUT = 28
 TLS_FAILED = 35
-EMPTY_REPLY = 52
 RECEIVING_FAILED = 56
 PROXY_FAILED = 97
+
+#: Those of a connection that was cut: while curl found out that it stood, waited for a
+#: response, sent, or received.
+CUT = frozenset((7, 52, 55, RECEIVING_FAILED))
 
 
 def curl(
