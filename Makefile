@@ -2,12 +2,14 @@
 #
 #   make serve      run the proxy on 127.0.0.1, port 1080
 #   make test       run all tests
-#   make check      tests with coverage, lint, types, docs
+#   make check      tests, coverage, lint, types, docs
 #   make format     lay the code out the way lint wants it
 #   make dist       build sdist and wheel into build/dist
 #   make clean      forget all that was installed and built
 
 PYTHON ?= python3
+# How many tests run at a time; most of them wait for other programs.
+JOBS ?= 2
 TRIALFLAGS ?=
 
 VENV := .venv
@@ -15,17 +17,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 METADATA := setup.cfg pyproject.toml
 
-# The stages whose branches must all be tested.
-COVERED := socks6/values/*,socks6/wire/*,socks6/machine/*
+# The stages whose branches must all be tested by tests of their own.
+COVERED := values wire machine
 
-# `make test COVERAGE=1` runs the same tests and keeps what they executed.
-ifdef COVERAGE
-TRIAL := $(BIN)/python -m coverage run -m twisted.trial
-else
-TRIAL := $(BIN)/trial
-endif
-
-.PHONY: serve test check coverage coverage-report lint format types docs dist clean
+.PHONY: serve test check coverage lint format types docs dist clean
 .DELETE_ON_ERROR:
 # One virtual environment, one pip at a time.
 .NOTPARALLEL:
@@ -35,17 +30,15 @@ serve: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	@mkdir -p build
-	$(TRIAL) --temp-directory=build/trial $(TRIALFLAGS) tests
+	$(BIN)/trial --jobs=$(JOBS) --temp-directory=build/trial $(TRIALFLAGS) tests
 
-check: coverage lint types docs
+check: test coverage lint types docs
 
-coverage:
-	$(MAKE) test COVERAGE=1
-	$(MAKE) coverage-report
-
-coverage-report: $(VENV)/installed-test
-	$(BIN)/python -m coverage report
-	$(BIN)/python -m coverage report --include='$(COVERED)' --fail-under=100
+coverage: $(VENV)/installed-test
+	@mkdir -p build
+	$(BIN)/python -m coverage run -m twisted.trial --reporter=text \
+		--temp-directory=build/trial $(COVERED:%=tests.%)
+	$(BIN)/python -m coverage report --fail-under=100
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
