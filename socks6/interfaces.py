@@ -11,7 +11,7 @@ from enum import IntEnum
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocol
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from socks6.values.address import Address
 from socks6.values.codes import ReplyCode, TokenOutcome
@@ -62,6 +62,13 @@ class IOutbound(Interface):
     """
     A proxy's way to remote hosts.
     """
+
+    isDirect: bool = Attribute(
+        """
+        Whether the connections it makes are those with the remote hosts, and do not
+        end at another proxy: then what is set on them is in force on the whole way.
+        """
+    )
 
     def connect(request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """

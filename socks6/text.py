@@ -4,7 +4,11 @@ Text and octets.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+
+#: How OpenSSL's errors are written: each has a library, a function and a reason.
+_TLS_ERRORS = re.compile(r"\[(?:\('[^']*', '[^']*', '(?P<last>[^']*)'\)(?:, )?)+\]")
 
 
 def octets(text: str | bytes) -> bytes:
@@ -29,3 +33,12 @@ def words(number: int) -> str:
     if isinstance(number, IntEnum):
         return number.name.lower().replace("_", " ")
     return str(number)
+
+
+def errorWords(error: BaseException | None) -> str:
+    """
+    Write what went wrong for people: in one line, without a full stop.
+    """
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = _TLS_ERRORS.sub(lambda match: f"TLS: {match['last']}", text)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__

@@ -525,6 +525,8 @@ class MemoryOutbound:
     @ivar attempts: All requests to connect, in their order.
     """
 
+    isDirect = True
+
     def __init__(self, network: Network) -> None:
         self._network = network
         self.attempts: list[Attempt] = []

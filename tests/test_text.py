@@ -4,9 +4,13 @@ Tests of L{socks6.text}.
 
 from __future__ import annotations
 
+import errno
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectError, ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.text import octets, words
+from socks6.text import errorWords, octets, words
 from socks6.values.codes import Command, ReplyCode
 
 
@@ -29,3 +33,24 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(words(Command.UDP_ASSOCIATE), "udp associate")
         self.assertEqual(words(ReplyCode.SUCCESS), "success")
         self.assertEqual(words(153), "153")
+
+    def test_errorWords(self) -> None:
+        """
+        An error is one line without a full stop, whatever it is.
+        """
+        tls = ("SSL routines", "", "certificate verify failed")
+        for error, expected in [
+            (ValueError("no\n such  thing."), "no such thing"),
+            (ValueError(), "ValueError"),
+            (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+            (BrokenPipeError("too late"), "too late"),
+            (ConnectionRefusedError(), "Connection was refused by other side"),
+            (SSL.Error([tls]), "TLS: certificate verify failed"),
+            (SSL.Error([("SSL routines", "f", "first"), tls]), "TLS: certificate verify failed"),
+            (SSL.Error([]), "[]"),
+            (
+                ConnectError(string=str([tls])),
+                "An error occurred while connecting: TLS: certificate verify failed",
+            ),
+        ]:
+            self.assertEqual(errorWords(error), expected)

@@ -168,7 +168,9 @@ class Negotiation(Receiver):
 
         @param reason: Why it does not, as the transport sees it.
         """
-        if reason.check(ConnectionClosed) and not reason.check(ConnectionAborted):
+        # TLS does not always tell that it was we who aborted.
+        isOurs = reason.check(ConnectionAborted) or self._tunnel.aborted
+        if reason.check(ConnectionClosed) and not isOurs:
             try:
                 self._machine.endOfInput()
             except PeerError as error:

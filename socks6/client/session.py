@@ -20,6 +20,7 @@ from socks6.client.attempt import ConnectionAttempt
 from socks6.client.errors import SessionClosed
 from socks6.client.negotiation import DEFAULT_TIMEOUT, Terms
 from socks6.machine.tokens import TokenSupply
+from socks6.text import errorWords
 from socks6.values.address import UNSPECIFIED_IPV4
 from socks6.values.codes import Command, TokenOutcome
 from socks6.values.options import (
@@ -196,7 +197,7 @@ class SOCKS6Session(Access):
         """
         self._log.info(
             "The proxy was not told that a session ended: {error}",
-            error=failure.getErrorMessage(),
+            error=errorWords(failure.value),
         )
 
     def _ask(self, access: Access) -> Deferred[None]:

@@ -53,6 +53,7 @@ class Tunnel(TransportWrapper):
     @ivar user: The user's protocol, or the TLS that it has started.
     @ivar paused: Whether the user's protocol does not want to read.
     @ivar disconnecting: Whether it has closed the connection.
+    @ivar aborted: Whether it has done so at once.
     @ivar connected: Whether there is a connection.
     @ivar whenAborted: Is called if the user's protocol aborts while there is no
         connection to the proxy, as it is being replaced.
@@ -62,6 +63,7 @@ class Tunnel(TransportWrapper):
     user: Any
     connected = False
     disconnecting = False
+    aborted = False
     paused = False
 
     def __init__(
@@ -289,7 +291,7 @@ class Tunnel(TransportWrapper):
         """
         Close the connection at once.
         """
-        self.disconnecting = True
+        self.disconnecting = self.aborted = True
         if self._line is None:
             self.whenAborted()
             return

@@ -33,6 +33,10 @@ DEFAULT_PORT = 1080
 #: Seconds that it may take to connect to the proxy, without TLS.
 CONNECT_TIMEOUT = 10.0
 
+#: What the environment may say of the proxy, and of the user's password.
+PROXY_VARIABLE = "SOCKS6_PROXY"
+PASSWORD_VARIABLE = "SOCKS6_PASSWORD"
+
 _FORM = "socks6://[USER[:PASSWORD]@]HOST[:PORT], or socks6s://... with TLS"
 
 # An unescaped delimiter in a password fits nowhere.
@@ -182,6 +186,16 @@ def passwordIn(path: Path) -> bytes:
         raise ValueError(f"{path}: {error.strerror}") from error
 
 
+def passwordInEnvironment() -> bytes | None:
+    """
+    Read the password that the environment has.
+
+    @return: L{None}: it has none.
+    """
+    password = os.environ.get(PASSWORD_VARIABLE)
+    return None if password is None else os.fsencode(password)
+
+
 def _credentials(username: str | None, password: bytes | None) -> UsernamePassword | None:
     """
     Tell who we are.
@@ -192,7 +206,7 @@ def _credentials(username: str | None, password: bytes | None) -> UsernamePasswo
     if username is None:
         return None
     if password is None:
-        raise ValueError("the proxy's URL has a user, and no password")
+        raise ValueError("the proxy's URL has a user, and neither a password nor a passwordfile=")
     try:
         return UsernamePassword(unquote_to_bytes(username), password)
     except ValueError:

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.client.errors import RequestRefused
 from socks6.command.options import ConnectOptions
-from socks6.command.standard import complain, endOutput
+from socks6.command.standard import complain, endOutput, hasReader
 from socks6.sockets import canHalfClose
 
 #: Exit statuses: the proxy said no; there was no connection, or it broke.
@@ -154,7 +154,8 @@ class _Terminal(Protocol):
         self._remote = remote
         #: Fires when standard output is closed.
         self._closed: Deferred[None] = Deferred()
-        self._isBroken = False
+        #: Why not all can be written.
+        self._fault: OSError | None = None
         self._hasEnded = False
         self._hasRemoteEnded = False
 
@@ -162,11 +163,12 @@ class _Terminal(Protocol):
         """
         Wait until all is written.
 
-        @raise BrokenPipeError: Not all could be.
+        @raise BrokenPipeError: Nobody reads any more.
+        @raise OSError: Not all could be.
         """
         await self._closed
-        if self._isBroken:
-            raise BrokenPipeError("standard output takes no more")
+        if self._fault is not None:
+            raise self._fault
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -195,11 +197,16 @@ class _Terminal(Protocol):
         if self._hasEnded:
             self._remote.loseConnection()
 
-    def outputLost(self, reason: Failure) -> None:
+    def outputLost(self, reason: Failure, descriptor: int) -> None:
         """
         Learn why standard output is about to be closed.
+
+        @param descriptor: Where it is.
         """
-        self._isBroken = not (self._hasRemoteEnded and reason.check(ConnectionDone))
+        if not (self._hasRemoteEnded and reason.check(ConnectionDone)):
+            # Twisted does not tell the system's reason.
+            kind = BrokenPipeError if hasReader(descriptor) else OSError
+            self._fault = kind("standard output takes no more")
 
     def writeConnectionLost(self) -> None:
         """
@@ -237,11 +244,12 @@ class _Standard(StandardIO):
     """
 
     protocol: Any
+    _writer: Any
 
     def childConnectionLost(self, fd: str, reason: Failure) -> None:
         """
         One of the two has ended.
         """
         if fd == "write" and not self.disconnected:
-            self.protocol.outputLost(reason)
+            self.protocol.outputLost(reason, self._writer.fileno())
         super().childConnectionLost(fd, reason)  # type: ignore[misc]  # that of POSIX has it

@@ -15,9 +15,9 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from socks6.command.standard import inWords
 from socks6.machine import events
 from socks6.machine.client import ClientConnection
+from socks6.text import errorWords
 from socks6.values.messages import AuthenticationReply, OperationReply, Request
 from socks6.wire import DEFAULT_CODEC
 from socks6.wire.errors import PeerError
@@ -67,7 +67,7 @@ async def ask(
     if isinstance(error, TimeoutError):
         inquiry.answer.fault = f"no answer within {timeout:g} s"
     elif error is not None:
-        inquiry.answer.fault = inWords(error)
+        inquiry.answer.fault = errorWords(error)
     return inquiry.answer
 
 
@@ -214,7 +214,7 @@ class _Inquiry(Visitor):
             self._machine.endOfInput()
         except PeerError as error:
             isOrderly = reason.check(ConnectionDone)
-            self._fail(inWords(error if isOrderly else reason.value or error))
+            self._fail(errorWords(error if isOrderly else reason.value or error))
 
     def _fail(self, fault: str) -> None:
         """

@@ -5,7 +5,7 @@ The options of the program C{socks6}.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from getopt import GetoptError, gnu_getopt
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,12 +13,15 @@ from typing import Any, NoReturn
 from twisted.python import usage
 
 from socks6 import __version__
-from socks6.client.urls import ProxyURL, passwordIn, proxyURL
+from socks6.client.urls import (
+    PASSWORD_VARIABLE,
+    PROXY_VARIABLE,
+    ProxyURL,
+    passwordIn,
+    passwordInEnvironment,
+    proxyURL,
+)
 from socks6.values.codes import MAX_PORT
-
-#: What the environment may say of the proxy, and of the user's password.
-PROXY_VARIABLE = "SOCKS6_PROXY"
-PASSWORD_VARIABLE = "SOCKS6_PASSWORD"
 
 
 class CommandOptions(usage.Options):
@@ -80,16 +83,15 @@ class ProxyOptions(CommandOptions):
 
         @raise usage.UsageError: It is none.
         """
-        environment: Mapping[str, str] = os.environ
-        text = self["proxy"] or environment.get(PROXY_VARIABLE)
+        text = self["proxy"] or os.environ.get(PROXY_VARIABLE)
         if not text:
             raise usage.UsageError(f"a --proxy is needed, or {PROXY_VARIABLE} in the environment")
-        password = None
+        password: bytes | None
         try:
             if self["password-file"] is not None:
                 password = passwordIn(Path(self["password-file"]))
-            elif PASSWORD_VARIABLE in environment:
-                password = os.fsencode(environment[PASSWORD_VARIABLE])
+            else:
+                password = passwordInEnvironment()
             self.url = proxyURL(text, password)
             self.url.encryption()
         except OSError as error:

@@ -5,6 +5,7 @@ C{socks6 probe}: what a proxy offers.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,13 +54,17 @@ WINDOW_SIZE = 64
 #: A type of service to ask for: expedited forwarding.
 TYPE_OF_SERVICE = 0xB8
 
+#: Where the next word of a name in a report begins.
+_NEXT_WORD = re.compile("(?<=[a-z])(?=[A-Z])")
+
 
 async def probe(reactor: Any, options: ProbeOptions) -> int:
     """
     Find out what a proxy offers, and print it.
 
-    @return: The exit status: 0; REFUSED if it does not let us in; BROKEN if it cannot
-        be reached, or is no SOCKS 6 proxy, or nobody reads what is printed.
+    @return: The exit status: 0; REFUSED if it does not let us in, or does not connect
+        where we want to; BROKEN if it cannot be reached, is no SOCKS 6 proxy or does
+        not reply to that, or what is found cannot be printed.
     """
     inquirer = _Probe(reactor, options)
     await inquirer.run()
@@ -135,7 +140,7 @@ class _Probe:
             return
         await self._session(opening)
         report["commands"] = {
-            words(command): await self._command(command)
+            _key(command): await self._command(command)
             for command in (Command.BIND, Command.UDP_ASSOCIATE)
         }
         report["timing"] = {"noop": _phases(opening)}
@@ -211,15 +216,18 @@ class _Probe:
         self.report["timing"]["connect"] = _phases(answer)
         if reply is None:
             self.report["commands"]["connect"] = answer.fault
+            isRefused = answer.authentication is not None and not _isAdmitted(answer)
+            self.status = REFUSED if isRefused else BROKEN
             return
         isConnected = reply.code == ReplyCode.SUCCESS
+        self.status = 0 if isConnected else REFUSED
         self.report["commands"]["connect"] = "yes" if isConnected else words(reply.code)
         if isConnected:
             self.report["bound"] = str(reply.address)
-            honoured = {words(each.leg): each.tos for each in reply.options.stack(IPTypeOfService)}
-            self.report["stack options"] = {
-                "ip tos": honoured,
-                "multipath tcp": reply.options.first(MultipathTCP) is not None,
+            honoured = {_key(each.leg): each.tos for each in reply.options.stack(IPTypeOfService)}
+            self.report["stackOptions"] = {
+                "ipTypeOfService": honoured,
+                "multipathTCP": reply.options.first(MultipathTCP) is not None,
             }
 
 
@@ -229,6 +237,21 @@ def _isAdmitted(answer: Answer) -> bool:
     """
     reply = answer.authentication
     return reply is not None and reply.result is AuthenticationResult.SUCCESS
+
+
+def _key(number: int) -> str:
+    """
+    Write one of the protocol's numbers as a name in a report: C{proxyRemote}.
+    """
+    first, *others = words(number).split()
+    return first + "".join(map(str.capitalize, others))
+
+
+def _spaced(name: str) -> str:
+    """
+    Write a name in a report for people: C{proxy remote}.
+    """
+    return _NEXT_WORD.sub(" ", name).lower()
 
 
 def _phases(answer: Answer) -> list[dict[str, Any]]:
@@ -259,7 +282,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     for name, value in report.items():
         if name == "timing":
             continue
-        yield f"{name + ':':<16}{_inWords(value)}"
+        yield f"{_spaced(name) + ':':<16}{_inWords(value)}"
     for request, phases in report.get("timing", {}).items():
         yield ""
         yield f"{request + ',':<16}{'ms':>10}{'round trips':>14}"
@@ -273,7 +296,8 @@ def _inWords(value: Any) -> str:
     Write a part of a report in one line.
     """
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_inWords(each)}" for name, each in value.items()) or "-"
+        parts = (f"{_spaced(name)} {_inWords(each)}" for name, each in value.items())
+        return ", ".join(parts) or "-"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "-"
     if value is None:

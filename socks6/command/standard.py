@@ -5,11 +5,10 @@ Standard input, output and error.
 from __future__ import annotations
 
 import os
-import re
+import stat
 import sys
 
-#: How OpenSSL's errors are written: each has a library, a function and a reason.
-_TLS_ERRORS = re.compile(r"\[(?:\('[^']*', '[^']*', '(?P<last>[^']*)'\)(?:, )?)+\]")
+from socks6.text import errorWords
 
 
 def openDescriptors() -> None:
@@ -39,17 +38,18 @@ def endOutput() -> None:
         os.dup2(nothing.fileno(), 1)
 
 
+def hasReader(descriptor: int) -> bool:
+    """
+    Tell whether it is another process that takes what is written, or no longer does.
+    """
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def complain(error: Exception) -> None:
     """
-    Tell what went wrong, in one line on standard error.
+    Tell what went wrong, in one line on standard error; but not that whoever read
+    standard output is gone, which ends other programs without a word.
     """
-    print(f"socks6: {inWords(error)}", file=sys.stderr)  # noqa: T201
-
-
-def inWords(error: BaseException) -> str:
-    """
-    Write what went wrong in one line, without a full stop.
-    """
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = _TLS_ERRORS.sub(lambda match: f"TLS: {match['last']}", text)
-    return " ".join(text.split()).rstrip(".") or type(error).__name__
+    if not isinstance(error, BrokenPipeError | ConnectionResetError):
+        print(f"socks6: {errorWords(error)}", file=sys.stderr)  # noqa: T201

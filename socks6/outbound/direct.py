@@ -83,6 +83,8 @@ class DirectOutbound:
     (RFC 8305).
     """
 
+    isDirect = True
+
     def __init__(
         self,
         reactor: IReactorTime,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from threading import Thread
 from typing import Any
+from weakref import finalize
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
@@ -64,6 +65,8 @@ class ThreadedResolver:
         self._pool = ThreadPool(0, threads, "socks6-names")
         # Nothing is lost with a look-up, so none may delay the end of the process.
         self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+        # They end with us: nobody stops a resolver.
+        finalize(self, self._pool.adjustPoolsize, 0, 0).atexit = False
 
     def resolveHostName(
         self,

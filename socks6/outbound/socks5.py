@@ -24,6 +24,7 @@ from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.machine import events
 from socks6.machine.socks5client import SOCKS5ClientConnection
 from socks6.outbound.prepared import Prepared
+from socks6.text import errorWords
 from socks6.values.address import UNSPECIFIED_IPV4, UNSPECIFIED_IPV6, Address
 from socks6.values.codes import Command, ReplyCode
 from socks6.values.options import UsernamePassword
@@ -33,6 +34,9 @@ from socks6.wire.socks5 import SOCKS5Request
 
 #: Octets of the secret from which the names of circuits are made.
 _SECRET_LENGTH = 32
+
+#: What may help if that proxy, such as ssh's, takes no user names.
+_HINT = ": does it want --no-isolate-sessions?"
 
 
 @implementer(IOutbound)
@@ -45,6 +49,8 @@ class SOCKS5Outbound:
     that is in no session.  Tor does not let streams with different ones share a
     circuit.
     """
+
+    isDirect = False
 
     def __init__(
         self,
@@ -75,7 +81,8 @@ class SOCKS5Outbound:
         """
         credentials = self._credentials(request.session) if self._isolate else None
         wish = SOCKS5Request(Command.CONNECT, request.address)
-        conversation = _Conversation(SOCKS5ClientConnection(wish, credentials), protocol)
+        machine = SOCKS5ClientConnection(wish, credentials)
+        conversation = _Conversation(machine, protocol, _HINT if self._isolate else "")
         return conversation.start(self._reactor, self._proxyEndpoint, self._timeout)
 
     def _credentials(self, session: bytes | None) -> UsernamePassword:
@@ -96,14 +103,17 @@ class _Conversation(Protocol):
 
     transport: Any
 
-    def __init__(self, machine: SOCKS5ClientConnection, protocol: IProtocol) -> None:
+    def __init__(self, machine: SOCKS5ClientConnection, protocol: IProtocol, hint: str) -> None:
         """
         @param protocol: What is to be connected in the end.
+        @param hint: What may help if the other proxy does not like who we say we are.
         """
         self._machine = machine
         self._protocol: Any = protocol
         self._done: Deferred[Address | None] = Deferred(self._cancelled)
         self._connecting: Deferred[IProtocol]
+        self._hint = hint
+        self._isAnswered = False
         self._isOpen = False
         #: Whether there is an answer, or nobody waits for one any more.
         self._isOver = False
@@ -142,8 +152,7 @@ class _Conversation(Protocol):
         """
         The other proxy cannot be reached.
         """
-        why = failure.getErrorMessage().rstrip(".") or type(failure.value).__name__
-        reason = f"the SOCKS 5 proxy cannot be reached: {why}"
+        reason = f"the SOCKS 5 proxy cannot be reached: {errorWords(failure.value)}"
         self._fail(ReplyCode.GENERAL_FAILURE, reason)
 
     def _fail(self, code: ReplyCode, reason: str) -> None:
@@ -193,6 +202,7 @@ class _Conversation(Protocol):
             return
         if self._isOver:
             return
+        self._isAnswered = True
         try:
             for event in self._machine.receive(data):
                 self._act(event)
@@ -206,7 +216,8 @@ class _Conversation(Protocol):
         if isinstance(event, events.SOCKS5Answered):
             self.transport.write(event.octets)
         elif isinstance(event, events.SOCKS5AuthenticationRefused):
-            self._fail(ReplyCode.GENERAL_FAILURE, "the SOCKS 5 proxy does not let us in")
+            reason = f"the SOCKS 5 proxy does not let us in{self._hint}"
+            self._fail(ReplyCode.GENERAL_FAILURE, reason)
         elif event.reply.code:
             code = fromSOCKS5(event.reply.code)
             self._fail(code, f"the SOCKS 5 proxy says {event.reply.code:d}")
@@ -261,4 +272,6 @@ class _Conversation(Protocol):
         """
         The other proxy went away in the middle of the conversation.
         """
-        self._fail(ReplyCode.GENERAL_FAILURE, "the SOCKS 5 proxy has closed the connection")
+        # Some do not even say that they take no user names.
+        hint = "" if self._isAnswered else self._hint
+        self._fail(ReplyCode.GENERAL_FAILURE, f"the SOCKS 5 proxy has closed the connection{hint}")

@@ -4,14 +4,17 @@ The way through another SOCKS 6 proxy, or one of several.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.client.access import Access
@@ -23,6 +26,7 @@ from socks6.client.pool import SessionPool
 from socks6.client.session import SOCKS6Session
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.prepared import Prepared
+from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command, Leg, ReplyCode
 from socks6.values.options import IPTypeOfService, Option, UsernamePassword
@@ -36,6 +40,10 @@ STOP_TIMEOUT = 5.0
 
 #: The key of the session that all requests share.
 _SHARED = b""
+
+#: Failures for which another proxy would be no better: it has said no, or waits for the
+#: remote host; or it is we who gave up.
+_NOT_TO_BLAME = (RequestRefused, NoAnswer, SessionClosed, CancelledError, ConnectionClosed)
 
 
 class UpstreamProxy:
@@ -71,6 +79,40 @@ class UpstreamProxy:
         self.failedAt: float | None = None
 
 
+class _Attempt(ConnectionAttempt):
+    """
+    An attempt that also tells how it ended if the connection counted as made before.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        terms: Terms,
+        protocol: IProtocol,
+        judge: Callable[[Failure | None], None],
+    ) -> None:
+        """
+        @param protocol: What to connect.
+        @param judge: Is called with why it has failed; with L{None} if it has not.
+        """
+        super().__init__(access, terms, Prepared(protocol))
+        self._judge = judge
+
+    def succeeded(self) -> None:
+        """
+        Tell that the proxy has replied.
+        """
+        super().succeeded()
+        self._judge(None)
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Tell why there is no tunnel, before another proxy is tried.
+        """
+        self._judge(failure)
+        super().failed(failure)
+
+
 @implementer(IOutbound)
 class SOCKS6Outbound(Service):
     """
@@ -78,6 +120,8 @@ class SOCKS6Outbound(Service):
 
     It works from construction; as a service it ends its sessions when it stops.
     """
+
+    isDirect = False
 
     _log = Logger()
 
@@ -134,18 +178,16 @@ class SOCKS6Outbound(Service):
                 code = refused.code
                 if not isinstance(code, ReplyCode):
                     code = ReplyCode.GENERAL_FAILURE
-                raise OutboundFailed(code, f"{proxy.name}: {_words(refused)}") from None
+                raise OutboundFailed(code, f"{proxy.name}: {errorWords(refused)}") from None
             except NoAnswer as error:
                 raise OutboundFailed(
-                    ReplyCode.TIMED_OUT, f"{proxy.name}: {_words(error)}"
+                    ReplyCode.TIMED_OUT, f"{proxy.name}: {errorWords(error)}"
                 ) from None
             except CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001  endpoints fail in many ways
-                reasons.append(f"{proxy.name}: {_words(error)}")
-                self._avoid(proxy, error)
+                reasons.append(f"{proxy.name}: {errorWords(error)}")
             else:
-                proxy.failedAt = None
                 return None if request.optimistic else addressShown(connected.transport.getHost())
         raise OutboundFailed(ReplyCode.GENERAL_FAILURE, "; ".join(reasons))
 
@@ -167,13 +209,14 @@ class SOCKS6Outbound(Service):
             DEFAULT_CODEC,
             options,
         )
+        judge = partial(self._judge, proxy)
         key = request.session if self._isolate else _SHARED
         if key is not None:
             session = proxy.pool.session(key)
             # There may be too many sessions, and then the proxy is not to blame.
             with suppress(SessionClosed):
-                return await ConnectionAttempt(session, terms, Prepared(protocol)).start()
-        return await ConnectionAttempt(proxy.access, terms, Prepared(protocol)).start()
+                return await _Attempt(session, terms, protocol, judge).start()
+        return await _Attempt(proxy.access, terms, protocol, judge).start()
 
     def _isAvoided(self, proxy: UpstreamProxy) -> bool:
         """
@@ -182,19 +225,22 @@ class SOCKS6Outbound(Service):
         now = self._reactor.seconds()
         return proxy.failedAt is not None and now - proxy.failedAt < AVOIDANCE_PERIOD
 
-    def _avoid(self, proxy: UpstreamProxy, error: Exception) -> None:
+    def _judge(self, proxy: UpstreamProxy, failure: Failure | None) -> None:
+        """
+        Learn how a proxy has done, be it that the connection has counted as made
+        before.
+        """
+        if failure is None:
+            proxy.failedAt = None
+        elif not failure.check(*_NOT_TO_BLAME):
+            self._avoid(proxy, failure.value)
+
+    def _avoid(self, proxy: UpstreamProxy, error: BaseException | None) -> None:
         """
         Try others first for a while.
         """
         if not self._isAvoided(proxy):
             self._log.warn(
-                "{proxy} cannot be reached: {error}", proxy=proxy.name, error=_words(error)
+                "{proxy} cannot be reached: {error}", proxy=proxy.name, error=errorWords(error)
             )
         proxy.failedAt = self._reactor.seconds()
-
-
-def _words(error: Exception) -> str:
-    """
-    Write an error in a sentence of ours.
-    """
-    return str(error).rstrip(".") or type(error).__name__

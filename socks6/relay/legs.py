@@ -4,7 +4,7 @@ The connections of a tunnel.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 from typing import Protocol as Structure
 
@@ -137,8 +137,11 @@ def describe(address: IAddress) -> str:
     if host is None:
         return type(address).__name__.removesuffix("Address").lower()
     try:
-        ip_address(host.partition("%")[0])
+        found = ip_address(host.partition("%")[0])
     except ValueError:
         # A PROXY header may claim anything.
         return f"{host[:64]!a}:{port}"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        # Ports for both see IPv4 like that.
+        host = str(found.ipv4_mapped)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

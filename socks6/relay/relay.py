@@ -20,6 +20,7 @@ from zope.interface import implementer
 from socks6.relay.farewell import sayFarewell
 from socks6.relay.legs import LegProtocol
 from socks6.sockets import Delivery, canHalfClose, deliverRest, delivery, isClosing, isReset
+from socks6.text import errorWords
 
 #: Seconds between two looks at a peer that is not read.
 _WATCH_INTERVAL = 10.0
@@ -154,7 +155,7 @@ def _failureIn(reason: Failure) -> str:
     errors that we do not know could do that.
     """
     known = reason.check(ConnectError, SSL.Error)
-    return reason.getErrorMessage().rstrip(".") if known else type(reason.value).__name__
+    return errorWords(reason.value) if known else type(reason.value).__name__
 
 
 class Relay:

@@ -34,10 +34,11 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     if not request.address.port:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "port 0 is no destination")
         return
+    outbound = negotiation.factory.outbound
     wishes = _typeOfServiceWishes(request.options)
     remote = LegProtocol()
     try:
-        bound = await negotiation.factory.outbound.connect(
+        bound = await outbound.connect(
             OutboundRequest(request.address, wishes.get(Leg.PROXY_REMOTE), negotiation.session),
             remote,
         )
@@ -49,7 +50,9 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return
-    legs = {Leg.CLIENT_PROXY: negotiation.leg, Leg.PROXY_REMOTE: remote}
+    legs: dict[Leg, LegProtocol] = {Leg.CLIENT_PROXY: negotiation.leg}
+    if outbound.isDirect:
+        legs[Leg.PROXY_REMOTE] = remote
     try:
         negotiation.reply(ReplyCode.SUCCESS, bound, _honour(wishes, legs))
     except BaseException:
@@ -76,11 +79,14 @@ def _honour(wishes: dict[Leg, int], legs: dict[Leg, LegProtocol]) -> OptionList:
     """
     Set the type of service of each leg that a request named.
 
+    @param legs: The legs whose packets are ours.
     @return: What is in force, in as few options as say it: none for a leg where
         it could not be set.
     """
     inForce = {}
     for name, typeOfService in wishes.items():
+        if name not in legs:
+            continue
         transport: Any = legs[name].transport
         handle = socketOf(transport)
         value = None if handle is None else setTypeOfService(handle, typeOfService)

@@ -17,6 +17,7 @@ from socks6.relay.farewell import sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.serving.accesslog import RequestRecord
+from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
 from socks6.wire.errors import PeerError, UnexpectedEnd
@@ -37,7 +38,7 @@ def _reasonOf(reason: Failure) -> str:
     of errors that we do not know could do that.
     """
     known = reason.check(ConnectionClosed, SSL.Error)
-    return reason.getErrorMessage() if known else type(reason.value).__name__
+    return errorWords(reason.value) if known else type(reason.value).__name__
 
 
 class Conversation:

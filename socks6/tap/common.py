@@ -12,6 +12,9 @@ from twisted.python import usage
 from socks6 import __version__
 from socks6.listening import listensLocally
 
+#: What Twisted puts before the words of what reads a parameter.
+_TWISTED_SAYS = "Parameter type enforcement failed: "
+
 
 class CommonOptions(usage.Options):
     """
@@ -54,7 +57,8 @@ class CommonOptions(usage.Options):
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]
         except usage.UsageError as error:
-            raise SystemExit(f"twistd {self.command}: {' '.join(str(error).split())}") from error
+            words = " ".join(str(error).removeprefix(_TWISTED_SAYS).split())
+            raise SystemExit(f"twistd {self.command}: {words}") from error
 
     def checkOpenness(self, port: str, closed: bool, remedy: str) -> None:
         """

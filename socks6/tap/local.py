@@ -12,7 +12,7 @@ from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
-from socks6.client.urls import ProxyURL
+from socks6.client.urls import PROXY_VARIABLE, ProxyURL, passwordInEnvironment
 from socks6.listening import endpointDescription
 from socks6.local.isolation import Isolation
 from socks6.local.service import localService
@@ -20,9 +20,6 @@ from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import checkedURL, upstreamProxy
 from socks6.tap.readings import duration
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
-
-#: Names a proxy if the command line does not.
-PROXY_VARIABLE = "SOCKS6_PROXY"
 
 
 class Options(CommonOptions):
@@ -51,7 +48,7 @@ class Options(CommonOptions):
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
         ["optimistic", None, "Tell programs that they are connected before it is known."],
-        ["no-optimistic", None, "Never do so [default: for SOCKS 5 and HTTP]."],
+        ["no-optimistic", None, "Wait for the proxy's word [default: not for SOCKS 5 and HTTP]."],
     ]
 
     def __init__(self) -> None:
@@ -65,8 +62,7 @@ class Options(CommonOptions):
 
     def opt_proxy(self, url: str) -> None:
         """
-        The proxy, like socks6s://user:password@proxy.example:1443; repeatable, for when
-        the first cannot be reached [default: SOCKS6_PROXY in the environment].
+        The proxy, like socks6s://user@proxy.example:1443; repeatable [default: SOCKS6_PROXY].
         """
         self._addProxy("--proxy", url)
 
@@ -78,7 +74,7 @@ class Options(CommonOptions):
         @raise usage.UsageError: It is none, or a file that it needs is not there.
         """
         try:
-            self.proxies.append(checkedURL(url))
+            self.proxies.append(checkedURL(url, passwordInEnvironment()))
         except ValueError as error:
             raise usage.UsageError(f"{source}: {error}") from error
 
@@ -98,8 +94,7 @@ class Options(CommonOptions):
 
     def opt_isolate(self, kinds: str) -> None:
         """
-        Separate sessions by auth, destination, client (several: with commas), or none
-        [default: auth].
+        What separates sessions: some of auth,destination,client, or none [default: auth].
         """
         names = kinds.split(",")
         known = {isolation.value: isolation for isolation in Isolation}

@@ -38,13 +38,14 @@ def upstreamProxy(reactor: Any, url: ProxyURL) -> UpstreamProxy:
     return UpstreamProxy(reactor, str(url), url.endpoint(reactor), url.credentials)
 
 
-def checkedURL(text: str) -> ProxyURL:
+def checkedURL(text: str, password: bytes | None = None) -> ProxyURL:
     """
     Read the URL of a proxy, and the files that it names.
 
+    @param password: The user's, if there is a user and the URL has no password.
     @raise ValueError: Something is wrong with it, or with one of them.
     """
-    url = proxyURL(text)
+    url = proxyURL(text, password)
     try:
         url.encryption()
     except OSError as error:

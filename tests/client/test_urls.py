@@ -114,6 +114,7 @@ class ProxyURLTests(FilesTestCase):
             "behind the ? of the proxy's URL there may be ca=, certificate=, key= and"
             " passwordfile=, once each"
         )
+        lacking = "the proxy's URL has a user, and neither a password nor a passwordfile="
         for text, complaint in (
             ("", FORM),
             ("s3cret", FORM),
@@ -152,8 +153,8 @@ class ProxyURLTests(FilesTestCase):
             ("socks6://ada:s3cret@[]", brackets),
             ("socks6://ada:s3cret@[proxy]", brackets),
             ("socks6://ada:s3cret@[192.0.2.1]", brackets),
-            ("socks6://s3cret@proxy", "the proxy's URL has a user, and no password"),
-            ("socks6://@proxy", "the proxy's URL has a user, and no password"),
+            ("socks6://s3cret@proxy", lacking),
+            ("socks6://@proxy", lacking),
             ("socks6://:s3cret@proxy", sizes),
             ("socks6://s3cret:@proxy", sizes),
             (f"socks6://{'s3cret' * 50}:x@proxy", sizes),

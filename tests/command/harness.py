@@ -13,7 +13,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.command.options import PASSWORD_VARIABLE, PROXY_VARIABLE, Options
+from socks6.client.urls import PASSWORD_VARIABLE, PROXY_VARIABLE
+from socks6.command.options import Options
 from socks6.values.messages import Request
 from socks6.wire import DRAFT_06
 from tests.doubles import Network, Peer

@@ -50,6 +50,12 @@ class Terminal:
         """
         return standard(protocol, stdin=self._input, stdout=self._output, reactor=reactor)
 
+    def writeTo(self, descriptor: int) -> None:
+        """
+        Let standard output be something else.
+        """
+        os.dup2(descriptor, self._output)
+
     def _close(self, descriptor: int) -> None:
         """
         Close one.
@@ -410,8 +416,8 @@ class EndingTests(ConnectTestCase):
 
     def test_nobodyReads(self) -> None:
         """
-        Nobody reads standard output any more: the connection is broken off, whether
-        standard input has ended or not.
+        Nobody reads standard output any more: the connection is broken off without a
+        word, whether standard input has ended or not.
         """
         for hasEnded in (False, True):
             self.terminal = Terminal(self)
@@ -423,7 +429,7 @@ class EndingTests(ConnectTestCase):
                 peer.send(bytes(MEGA))
                 self.assertEnded(connecting, 3)
             self.assertTrue(peer.wasReset)
-            self.assertEqual(errors.getvalue(), "socks6: standard output takes no more\n")
+            self.assertEqual(errors.getvalue(), "")
 
     def test_nobodyReadsTheRest(self) -> None:
         """
@@ -437,6 +443,20 @@ class EndingTests(ConnectTestCase):
         with written() as (_, errors):
             self.terminal.refuse()
             self.assertEnded(connecting, 3)
+        self.assertEqual(errors.getvalue(), "")
+
+    def test_full(self) -> None:
+        """
+        Standard output that cannot be written, but has no reader who is gone, is an
+        error.
+        """
+        with open("/dev/full", "wb") as full:
+            self.terminal.writeTo(full.fileno())
+            connecting, peer = self.connected()
+            with written() as (_, errors):
+                peer.send(b"answer")
+                self.assertEnded(connecting, 3)
+        self.assertTrue(peer.wasReset)
         self.assertEqual(errors.getvalue(), "socks6: standard output takes no more\n")
 
     def test_cancelled(self) -> None:

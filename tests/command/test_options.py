@@ -128,7 +128,7 @@ class OptionsTests(CommandTestCase):
             ((*CONNECT, "--optimistic=yes", *proxy), "must not have an argument"),
             ((*CONNECT, "--p", PROXY), "not a unique prefix"),
             ((*CONNECT, "--proxy", "http://127.0.0.1"), "socks6://"),
-            ((*CONNECT, "--proxy", "socks6://ada@127.0.0.1"), "no password"),
+            ((*CONNECT, "--proxy", "socks6://ada@127.0.0.1"), "passwordfile="),
             ((*CONNECT, *proxy, "--password-file", "/nowhere/pass"), "/nowhere/pass: No such"),
             ((*CONNECT, "--proxy", "socks6s://h?ca=/nowhere/ca"), "/nowhere/ca: No such"),
             (("probe", "host.example", *proxy), "HOST needs a PORT"),

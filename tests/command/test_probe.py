@@ -141,9 +141,9 @@ class ProbeTests(CommandTestCase):
                 "authentication": {"required": False, "methods": [], "accepted": True},
                 "sessions": {"offered": True, "trusted": True, "usable": True},
                 "tokens": {"offered": True, "window": 64, "usable": True},
-                "commands": {"bind": "yes", "udp associate": "yes", "connect": "yes"},
+                "commands": {"bind": "yes", "udpAssociate": "yes", "connect": "yes"},
                 "bound": str(BOUND),
-                "stack options": {"ip tos": {"proxy remote": 0xB8}, "multipath tcp": True},
+                "stackOptions": {"ipTypeOfService": {"proxyRemote": 0xB8}, "multipathTCP": True},
             },
         )
         nowhere, there = UNSPECIFIED_IPV4, addressFromText("host.example", 443)
@@ -175,16 +175,16 @@ class ProbeTests(CommandTestCase):
             code = ReplyCode.HOST_UNREACHABLE if known else ReplyCode.COMMAND_NOT_SUPPORTED
             return admission() + operationReply(code)
 
-        report = self.probe(meagre, "host.example", "443")
+        report = self.probe(meagre, "host.example", "443", status=2)
         self.assertEqual(
             (report["sessions"], report["tokens"]), ({"offered": False}, {"offered": False})
         )
         self.assertEqual(
             report["commands"],
-            {"bind": "no", "udp associate": "no", "connect": "host unreachable"},
+            {"bind": "no", "udpAssociate": "no", "connect": "host unreachable"},
         )
         self.assertNotIn("bound", report)
-        self.assertNotIn("stack options", report)
+        self.assertNotIn("stackOptions", report)
 
     def test_authentication(self) -> None:
         """
@@ -277,13 +277,24 @@ class ProbeTests(CommandTestCase):
                 return admission() + operationReply(ReplyCode.NOT_ALLOWED)
             return answer if request.command == Command.NOOP else answer[:-1]
 
-        report = self.probe(broken, "host.example", "443")
+        report = self.probe(broken, "host.example", "443", status=3)
         fault = "the connection ended before the proxy's replies did"
         self.assertEqual(
-            report["commands"], {"bind": "not allowed", "udp associate": fault, "connect": fault}
+            report["commands"], {"bind": "not allowed", "udpAssociate": fault, "connect": fault}
         )
         phases = [phase["phase"] for phase in report["timing"]["connect"]]
         self.assertEqual(phases, ["connect", "authentication"])
+
+    def test_notLetInAnyMore(self) -> None:
+        """
+        Who is not let in to connect has been refused that.
+        """
+
+        def fickle(request: Request) -> bytes:
+            return refusal() if request.command == Command.CONNECT else generous(request)
+
+        report = self.probe(fickle, "host.example", "443", status=2)
+        self.assertEqual(report["commands"]["connect"], "the proxy does not let us in")
 
     def test_notAProxy(self) -> None:
         """
@@ -349,7 +360,7 @@ class ProbeTests(CommandTestCase):
             self.network.elapse(CONNECT_TIMEOUT - 1)
             self.assertNoResult(probing)
             peer.send(operationReply(ReplyCode.TIMED_OUT))
-        self.assertEqual(self.successResultOf(probing), 0)
+        self.assertEqual(self.successResultOf(probing), 2)
         self.assertIn(" connect timed out\n", output.getvalue())
 
     def test_cancelled(self) -> None:
@@ -412,7 +423,7 @@ class ReportTests(CommandTestCase):
                 "tokens:         offered yes, window 64, usable yes",
                 "commands:       bind yes, udp associate yes, connect yes",
                 f"bound:          {BOUND}",
-                "stack options:  ip tos proxy remote 184, multipath tcp yes",
+                "stack options:  ip type of service proxy remote 184, multipath tcp yes",
                 "",
                 "noop,                   ms   round trips",
                 "  connect          100.000           1.0",
@@ -442,7 +453,7 @@ class ReportTests(CommandTestCase):
             ({}, "-"),
             ([], "-"),
             (["a", "b"], "a b"),
-            ({"a": {"b": True, "c": 1}, "d": []}, "a b yes, c 1, d -"),
+            ({"a": {"b": True, "cD": 1}, "eFG": []}, "a b yes, c d 1, e fg -"),
             (None, "no"),
             (False, "no"),
             ("as it is", "as it is"),

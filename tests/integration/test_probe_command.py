@@ -23,7 +23,7 @@ REFUSED, BROKEN = 2, 3
 OFFERS = {
     "sessions": {"offered": True, "trusted": True, "usable": True},
     "tokens": {"offered": True, "window": 64, "usable": True},
-    "commands": {"bind": "no", "udp associate": "no"},
+    "commands": {"bind": "no", "udpAssociate": "no"},
 }
 
 PHASES = ["connect", "authentication", "operation"]
@@ -49,7 +49,8 @@ class ProbeTests(ChainTestCase):
         text = shown.stdout.decode("ascii")
         names = [line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()]
         named = [name for name in names if "," not in name]
-        self.assertEqual(named, [name for name in report if name != "timing"])
+        spaced = {"stackOptions": "stack options"}
+        self.assertEqual(named, [spaced.get(name, name) for name in report if name != "timing"])
         for name, phases in report.get("timing", {}).items():
             self.assertIn(f"\n{name},", text)
             for phase in phases:
@@ -115,7 +116,7 @@ class ProbeTests(ChainTestCase):
         self.assertEqual(report["commands"]["connect"], "yes")
         self.assertTrue(report["bound"].startswith("127.0.0.1:"), report["bound"])
         self.assertEqual(
-            report["stack options"], {"ip tos": {"both": 0xB8}, "multipath tcp": False}
+            report["stackOptions"], {"ipTypeOfService": {"both": 0xB8}, "multipathTCP": False}
         )
 
     def test_refusedDestination(self) -> None:
@@ -125,7 +126,7 @@ class ProbeTests(ChainTestCase):
         url = self.startProxy()
         sock, (host, port) = refusingPlace()
         with sock:
-            report = self.probe(url, host, str(port))
+            report = self.probe(url, host, str(port), status=REFUSED)
         self.assertEqual(report["commands"]["connect"], "connection refused")
         self.assertEqual(self.phases(report, "connect"), PHASES)
         self.assertNotIn("bound", report)

@@ -4,6 +4,7 @@ Tests of L{socks6.outbound.resolver}.
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 from threading import Event
@@ -256,3 +257,42 @@ class ThreadsTests(SynchronousTestCase):
         function(*arguments)
         self.assertTrue(receiver.complete)
         self.assertTrue(receiver.found)
+
+    def test_end(self) -> None:
+        """
+        The threads end when nobody knows of the resolver any more, those included that
+        are at work by then.
+        """
+        for isIdle in (True, False):
+            begun, mayEnd, finished = Event(), Event(), Event()
+
+            def getaddrinfo(
+                *arguments: object,
+                begun: Event = begun,
+                mayEnd: Event = mayEnd,
+                **options: object,
+            ) -> list[object]:
+                begun.set()
+                mayEnd.wait(30)
+                return []
+
+            class ThreadReactor:
+                def callFromThread(self, *call: Any, finished: Event = finished) -> None:
+                    finished.set()
+
+            self.patch(socket, "getaddrinfo", getaddrinfo)
+            reactor: Any = ThreadReactor()
+            receiver: Any = Receiver()
+            resolver = ThreadedResolver(reactor, threads=1)
+            resolver.resolveHostName(receiver, "localhost")
+            self.assertTrue(begun.wait(30))
+            threads = list(resolver._pool.threads)
+            if isIdle:
+                mayEnd.set()
+                self.assertTrue(finished.wait(30))
+            del resolver
+            gc.collect()
+            mayEnd.set()
+            (thread,) = threads
+            thread.join(30)
+            self.assertFalse(thread.is_alive(), repr(isIdle))

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import LogLevel
 from zope.interface.verify import verifyObject
@@ -430,21 +431,93 @@ class FailOverTests(SOCKS6TestCase):
                 self.second.accept().send(WELCOME + CONNECTED)
                 self.assertEqual(self.successResultOf(result), BOUND, answer.hex())
 
+    def encrypted(self) -> IStreamClientEndpoint:
+        """
+        Make the way to the first proxy one with TLS.
+        """
+        options = optionsForClientTLS("proxy.example")
+        way: IStreamClientEndpoint
+        way = wrapClientTLS(options, self.first.endpoint, self.network)
+        return way
+
     def test_TLS(self) -> None:
         """
         So is one whose TLS fails.
         """
-        endpoint = wrapClientTLS(
-            optionsForClientTLS("proxy.example"), self.first.endpoint, self.network
-        )
         proxies = self.proxies()
-        proxies[0] = UpstreamProxy(self.network, "first", endpoint)
+        proxies[0] = UpstreamProxy(self.network, "first", self.encrypted())
         result = self.connect(outbound=SOCKS6Outbound(self.network, proxies))
         self.first.accept().send(WELCOME + CONNECTED)
         self.second.accept().send(WELCOME + CONNECTED)
         self.assertEqual(self.successResultOf(result), BOUND)
         (line,) = self.lines
         self.assertTrue(line.startswith("first cannot be reached: "), line)
+        self.assertIn(": TLS: ", line)
+
+    def test_behindEarlyAnswers(self) -> None:
+        """
+        What goes wrong when the connection counts as made already is the end of that
+        one; the next request goes to the next proxy.
+        """
+        for answer in (b"\5\0", b"\6\1", WELCOME[:3], WELCOME):
+            self.events.clear()
+            self.outbound = self.makeOutbound()
+            result = self.connect(optimistic=True)
+            proxy = self.first.accept()
+            self.assertIsNone(self.successResultOf(result))
+            proxy.send(answer)
+            proxy.end()
+            (line,) = self.lines
+            self.assertTrue(line.startswith("first cannot be reached: no connection "), line)
+            self.use(self.second)
+            self.assertEqual(len(self.lines), 1)
+
+    def test_TLSBehindEarlyAnswers(self) -> None:
+        """
+        The same if TLS fails; once, as long as the proxy is avoided.
+        """
+        proxies = self.proxies()
+        proxies[0] = UpstreamProxy(self.network, "first", self.encrypted())
+        self.outbound = SOCKS6Outbound(self.network, proxies)
+        result = self.connect(optimistic=True)
+        self.first.accept().send(WELCOME + CONNECTED)
+        self.successResultOf(result)
+        (line,) = self.lines
+        self.assertTrue(line.startswith("first cannot be reached: TLS: "), line)
+        result = self.connect(optimistic=True)
+        self.second.refuse()
+        self.first.accept().send(WELCOME + CONNECTED)
+        self.successResultOf(result)
+        self.assertEqual([line.split()[0] for line in self.lines], ["first", "second"])
+
+    def test_notToBlame(self) -> None:
+        """
+        A proxy that says no behind an early answer, or whom we do not wait for, is not
+        avoided.
+        """
+        for isEncrypted in (False, True):
+            proxies = self.proxies()
+            if isEncrypted:
+                proxies[0] = UpstreamProxy(self.network, "first", self.encrypted())
+            self.outbound = SOCKS6Outbound(self.network, proxies, isolate=True)
+            self.successResultOf(self.abandoned())
+            if not isEncrypted:
+                for answer in (REFUSED, WELCOME + failure(5)):
+                    result = self.connect(optimistic=True)
+                    self.first.accept().send(answer)
+                    self.successResultOf(result)
+            self.assertEqual(self.lines, [], repr(isEncrypted))
+        self.assertEqual(self.second.asked, 0)
+
+    def abandoned(self) -> Deferred[Address | None]:
+        """
+        Connect, and break that off.
+        """
+        result = self.connect(optimistic=True)
+        self.first.accept()
+        self.application.transport.abortConnection()
+        self.network.spin()
+        return result
 
     def test_wordless(self) -> None:
         """

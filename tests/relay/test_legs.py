@@ -158,11 +158,13 @@ class DescribeTests(MemoryTestCase):
 
     def test_addresses(self) -> None:
         """
-        IP addresses with their ports; of others, the kind.
+        IP addresses with their ports, IPv4 ones as such; of others, the kind.
         """
         for address, text in (
             (IPv4Address("TCP", "192.0.2.1", 80), "192.0.2.1:80"),
             (IPv6Address("TCP", "2001:db8::1", 80), "[2001:db8::1]:80"),
+            (IPv6Address("TCP", "::ffff:192.0.2.1", 80), "192.0.2.1:80"),
+            (IPv6Address("TCP", "::ffff:c000:201", 80), "192.0.2.1:80"),
             (UNIXAddress("/run/socks6"), "unix"),
             (UNIXAddress(None), "unix"),
             (HostnameAddress(b"example.com", 80), "hostname"),

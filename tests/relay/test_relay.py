@@ -555,7 +555,7 @@ class LossTests(RelayTestCase):
             ),
             (
                 SSL.Error([("SSL routines", "", "certificate verify failed")]),
-                "[('SSL routines', '', 'certificate verify failed')]",
+                "TLS: certificate verify failed",
             ),
             (ValueError("who knows what this is"), "ValueError"),
         ):

@@ -425,6 +425,19 @@ class TypeOfServiceTests(ProxyTestCase):
         self.attempt.succeed()
         self.assertEqual(client.take()[-6:].hex(), typeOfService(2, 0x28).hex())
 
+    def test_elsewhere(self) -> None:
+        """
+        A leg that another proxy connects is left out of the reply, and the way to that
+        proxy is as it was; the outbound hears of the wish.
+        """
+        self.outbound.isDirect = False
+        for leg, confirmed in ((2, b""), (3, typeOfService(1, 0x28))):
+            client, remote = self.connect(typeOfService(leg, 0x28))
+            self.assertEqual(self.attempt.typeOfService, 0x28)
+            self.assertEqual(self.inForce(remote), 0)
+            expected = CONNECTED[:-2] + len(confirmed).to_bytes(2, "big") + confirmed
+            self.assertEqual(client.take().hex(), expected.hex())
+
     def test_otherStackOptions(self) -> None:
         """
         Stack options that we do not support, or that do not belong here, are

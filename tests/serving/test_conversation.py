@@ -292,10 +292,10 @@ class GoneTests(LineTestCase):
         Before it has asked, that is a line, with the reason as far as we know it.
         """
         for error, words in (
-            (ConnectionDone(), "Connection was closed cleanly."),
-            (ConnectionLost(), "Connection to the other side was lost in a non-clean fashion."),
+            (ConnectionDone(), "Connection was closed cleanly"),
+            (ConnectionLost(), "Connection to the other side was lost in a non-clean fashion"),
             (ConnectionAborted(), "Connection was aborted locally using ITCPTransport.abortConnec"),
-            (SSL.Error([("SSL routines", "", "no cipher")]), "[('SSL routines', '', 'no cipher')]"),
+            (SSL.Error([("SSL routines", "", "no cipher")]), "TLS: no cipher"),
             (ValueError("what the client said"), "ValueError"),
         ):
             self.events.clear()

@@ -141,7 +141,7 @@ class CuttingTests(LineTestCase):
             [
                 (
                     "192.0.2.2:40000: the client went away: Connection was aborted locally"
-                    " using ITCPTransport.abortConnection."
+                    " using ITCPTransport.abortConnection"
                 ),
                 "aborted",
                 "client lost",

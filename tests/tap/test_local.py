@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,11 +20,13 @@ from twisted.logger import LogLevel
 from zope.interface.verify import verifyObject
 
 from socks6 import __version__
+from socks6.client.urls import PASSWORD_VARIABLE, PROXY_VARIABLE
 from socks6.local import conversation
 from socks6.local.factory import LocalFactory, TransparentFactory
 from socks6.local.isolation import Isolation
 from socks6.tap import local
-from socks6.tap.local import PROXY_VARIABLE, Options, makeService
+from socks6.tap.local import Options, makeService
+from socks6.values.options import UsernamePassword
 from tests.local.programs import (
     FIVE,
     FIVE_GRANTED,
@@ -58,14 +61,15 @@ def parse(*arguments: str) -> Options:
 
 class LocalTestCase(OptionsTestCase):
     """
-    A test of C{twistd socks6-local}, with no proxy in the environment.
+    A test of C{twistd socks6-local}, with nothing of ours in the environment.
     """
 
     kind = Options
 
     def setUp(self) -> None:
         super().setUp()
-        environment = {name: os.environ[name] for name in os.environ if name != PROXY_VARIABLE}
+        ours = PROXY_VARIABLE, PASSWORD_VARIABLE
+        environment = {name: os.environ[name] for name in os.environ if name not in ours}
         self.patch(os, "environ", environment)
 
 
@@ -121,6 +125,22 @@ class OptionsTests(LocalTestCase):
         os.environ[PROXY_VARIABLE] = "socks6://ada:s3cret@there:1"
         self.assertEqual([str(url) for url in parse().proxies], ["socks6://there:1"])
         self.assertEqual([str(url) for url in parse(PROXY).proxies], ["socks6://localhost:9050"])
+
+    def test_passwordInEnvironment(self) -> None:
+        """
+        The environment may have the password of users who have none in their URL.
+        """
+        os.environ[PASSWORD_VARIABLE] = "s3cret"
+        passwords = [
+            None if url.credentials is None else url.credentials.password
+            for url in parse(
+                "--proxy=socks6://a", "--proxy=socks6://ada@b", "--proxy=socks6://ada:own@c"
+            ).proxies
+        ]
+        self.assertEqual(passwords, [None, b"s3cret", b"own"])
+        os.environ[PROXY_VARIABLE] = "socks6://ada@there"
+        (url,) = parse().proxies
+        self.assertEqual(url.credentials, UsernamePassword(b"ada", b"s3cret"))
 
     def test_isolate(self) -> None:
         """
@@ -180,6 +200,9 @@ class OptionsTests(LocalTestCase):
             error = self.assertRaises(SystemExit, parse, "--help")
         self.assertEqual(error.code, 0)
         words = output.getvalue().split()
+        for line in output.getvalue().splitlines():
+            text = re.sub("^ *(-., )?--[^ ]+", "", line).strip()
+            self.assertNotIn("  ", text)
         for option in (
             "--port=",
             "-p,",
@@ -223,7 +246,7 @@ class MistakeTests(LocalTestCase):
             ((PROXY, "--proxy=socks6://ada:s3/cret@proxy"), f"--proxy: {FORM}"),
             (
                 ("--proxy=socks6://ada@proxy",),
-                "--proxy: the proxy's URL has a user, and no password",
+                "--proxy: the proxy's URL has a user, and neither a password nor a passwordfile=",
             ),
             (
                 (f"--proxy=socks6s://ada:s3cret@proxy?ca={folder}/missing",),
@@ -288,8 +311,7 @@ class MistakeTests(LocalTestCase):
             for value in ("0", "-1", "nan", "inf", "soon", ""):
                 self.assertEqual(
                     self.complaint(PROXY, f"{option}={value}"),
-                    f"Parameter type enforcement failed: {option} {value!r}"
-                    " is not a number of seconds above 0",
+                    f"{option} {value!r} is not a number of seconds above 0",
                 )
 
     def test_openness(self) -> None:

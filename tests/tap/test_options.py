@@ -332,8 +332,7 @@ class MistakeTests(OptionsTestCase):
             for value in ("0", "-1", "nan", "inf", "-inf", "soon", ""):
                 self.assertEqual(
                     self.complaint(f"{option}={value}"),
-                    f"Parameter type enforcement failed: {option} {value!r}"
-                    " is not a number of seconds above 0",
+                    f"{option} {value!r} is not a number of seconds above 0",
                 )
 
     def test_passwordsAreNotRepeated(self) -> None:

@@ -233,15 +233,15 @@ class OptionsTests(OptionsTestCase):
         for arguments, complaint in (
             (
                 ("--outbound=s3cret",),
-                f"Parameter type enforcement failed: {FORMS}",
+                FORMS,
             ),
             (
                 ("--outbound=socks5:ada:s3cret@proxy:1",),
-                f"Parameter type enforcement failed: {SOCKS5_FORMS}",
+                SOCKS5_FORMS,
             ),
             (
                 ("--outbound=socks6://ada:s3@cret@proxy",),
-                f"Parameter type enforcement failed: {SOCKS6_FORM}",
+                SOCKS6_FORM,
             ),
             (
                 ("--outbound=socks6://proxy", "--isolate-sessions", "--no-isolate-sessions"),
