@@ -117,7 +117,8 @@ def serve(
     except PeerError as error:
         transcript.error = type(error)
         transcript.sent += machine.answer(error)
-    reply()
+    if later:
+        reply()
     if machine.state is SOCKS5ServerState.OPEN:
         transcript.data += machine.takeData()
     transcript.state = machine.state
