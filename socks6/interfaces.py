@@ -4,7 +4,7 @@ The few interfaces that users may implement, and what goes with them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -79,6 +79,73 @@ class IOutbound(Interface):
             of the reactor, so that nothing can have come before somebody listens;
             with the address that the remote host sees, if it is known.  Fails with
             L{OutboundFailed} when there is none.  Cancelling gives up at once.
+        """
+
+
+class IBindingOutbound(Interface):
+    """
+    A way out on which remote hosts can come in, too.
+    """
+
+    def bind(
+        request: OutboundRequest, protocol: IProtocol, listening: Callable[[Address], object]
+    ) -> Deferred[Address]:
+        """
+        Wait until one remote host connects.
+
+        @param request: Its address is the host's that is expected, as far as anybody
+            knows; others may come.
+        @param protocol: What to connect.
+        @param listening: Is called once, with the address that the host can connect
+            to, when it can.
+        @return: Fires as soon as C{protocol} has its transport, in the same turn
+            of the reactor, with the address of the host.  Fails with
+            L{OutboundFailed} when none can come any more.  Cancelling gives up at
+            once, and nobody listens any more.
+        """
+
+
+#: A host, by name or as an IP address in text form, and a port.
+Place = tuple[str, int]
+
+
+class IAssociation(Interface):
+    """
+    A way for datagrams to remote hosts, and back.
+    """
+
+    def write(payload: bytes, place: Place) -> None:
+        """
+        Send a datagram, if that can be done without delay.
+
+        @raise ValueError: No datagram can go there.
+        """
+
+    def close() -> None:
+        """
+        Let no more pass.
+        """
+
+
+class IAssociatingOutbound(Interface):
+    """
+    A way out that datagrams can take.
+    """
+
+    def associate(
+        request: OutboundRequest,
+        received: Callable[[bytes, Place], object],
+        lost: Callable[[str], object],
+    ) -> Deferred[IAssociation]:
+        """
+        Find a way for datagrams.
+
+        @param request: Its address means nothing.
+        @param received: Is called with each datagram that comes back, and where it
+            comes from.
+        @param lost: Is called if the way ends by itself, with why, for the log.
+        @return: Fires with the way.  Fails with L{OutboundFailed} when there is none.
+            Cancelling gives up at once.
         """
 
 

@@ -13,6 +13,7 @@ from struct import unpack, unpack_from
 from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
     ISSLTransport,
@@ -73,6 +74,13 @@ def socketOf(transport: ITransport) -> socket.socket | None:
     """
     handle = getattr(_lowest(transport), "socket", None)
     return handle if isinstance(handle, socket.socket) else None
+
+
+def localAddress(transport: ITransport) -> IAddress:
+    """
+    Tell where a connection has come to, whatever a PROXY header says.
+    """
+    return _lowest(transport).getHost()
 
 
 def isEncrypted(transport: ITransport) -> bool:

@@ -6,6 +6,8 @@ L{Agent <twisted.web.client.Agent>} and treq need; programs that fetch nothing a
 spared its imports.
 """
 
+from socks6.client.datagrams import SOCKS6DatagramEndpoint
+from socks6.client.dtls import optionsForClientDTLS
 from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.client.errors import (
     AuthenticationRefused,
@@ -14,6 +16,7 @@ from socks6.client.errors import (
     SessionClosed,
     TokenRefused,
 )
+from socks6.client.listening import SOCKS6ServerEndpoint
 from socks6.client.session import SOCKS6Session
 
 __all__ = [
@@ -21,7 +24,10 @@ __all__ = [
     "ProxyFault",
     "RequestRefused",
     "SOCKS6ClientEndpoint",
+    "SOCKS6DatagramEndpoint",
+    "SOCKS6ServerEndpoint",
     "SOCKS6Session",
     "SessionClosed",
     "TokenRefused",
+    "optionsForClientDTLS",
 ]

@@ -1,5 +1,5 @@
 """
-One call of an endpoint: from C{connect} to a tunnel.
+One request: from the wish to a tunnel.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from socks6.client.destination import shownAddress
 from socks6.client.line import Line
 from socks6.client.negotiation import Negotiation, Terms
 from socks6.client.tunnel import Tunnel
+from socks6.values.messages import OperationReply
 
 #: How often a request is made again because of its token.  Each fresh window is the
 #: end of the tokens that are on their way, and a burst of requests may need several
@@ -25,24 +26,24 @@ TOKEN_TRIES = 20
 
 
 @implementer(IProtocolFactory)
-class ConnectionAttempt:
+class Attempt:
     """
-    All that belongs to one call of C{connect}; the factory that the proxy's
-    endpoint gets.
+    One request, up to the proxy's last reply; the factory that the proxy's endpoint
+    gets.
 
     It takes one connection to the proxy or, where a remedy makes another try worth
     while, one more each time.
     """
 
-    def __init__(self, access: Access, terms: Terms, factory: IProtocolFactory) -> None:
+    #: Whether the user's protocol is connected.
+    _connected = False
+
+    def __init__(self, access: Access, terms: Terms) -> None:
         """
         @param access: The way to the proxy.
-        @param factory: The user's.
         """
         self._access = access
         self._terms = terms
-        self._factory = factory
-        self._result: Deferred[IProtocol] = Deferred(self._cancel)
         #: What is waited for as long as there is no negotiation.
         self._entering: Deferred[Passage] | None = None
         self._connecting: Deferred[IProtocol] | None = None
@@ -50,23 +51,8 @@ class ConnectionAttempt:
         self._negotiation: Negotiation | None = None
         self._tunnel: Tunnel | None = None
         self._tried: Counter[Remedy] = Counter()
-        #: Whether the user's protocol is connected.
-        self._connected = False
         #: Whether no more connections to the proxy are wanted.
         self._over = False
-        #: Connections that use the user's factory, and whether it knows.
-        self._uses = 0
-        self._isStarted = False
-
-    def start(self) -> Deferred[IProtocol]:
-        """
-        Connect to the proxy, as soon as the request may go out.
-
-        @return: See L{SOCKS6ClientEndpoint.connect
-            <socks6.client.endpoints.SOCKS6ClientEndpoint.connect>}.
-        """
-        self._enter()
-        return self._result
 
     def _enter(self) -> None:
         """
@@ -96,35 +82,17 @@ class ConnectionAttempt:
 
     def doStart(self) -> None:
         """
-        Pass on that the factory is in use.
+        Learn that the factory is in use.
         """
-        self._uses += 1
-        if not self._isStarted:
-            self._isStarted = True
-            self._factory.doStart()
 
     def doStop(self) -> None:
         """
-        Pass on that it no longer is, unless another connection is to come.
+        Learn that it no longer is.
         """
-        self._uses -= 1
-        self._stopFactory()
-
-    def _stopFactory(self) -> None:
-        """
-        Tell the user's factory if it is no longer in use.
-        """
-        replacing = self._tried and not self._over
-        if self._isStarted and not self._uses and not replacing:
-            self._isStarted = False
-            self._factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Line:
         """
-        Have the user's protocol built, and what stands before it.
-
-        It is built so early because the endpoint wants to know at once whether
-        connections can be half-closed.
+        Build what negotiates, and what stands before the user's protocol.
 
         @param addr: The proxy's address, which is none of the user's business.
         @raise NoProtocol: The user's factory does not want the connection.
@@ -132,7 +100,7 @@ class ConnectionAttempt:
         """
         tunnel = self._tunnel
         if tunnel is None and not self._over:
-            tunnel = self._buildTunnel()
+            tunnel = self._tunnel = self._buildTunnel()
         # The user's factory may have cancelled.
         if tunnel is None or self._over:
             raise CancelledError
@@ -141,16 +109,11 @@ class ConnectionAttempt:
 
     def _buildTunnel(self) -> Tunnel:
         """
-        Have the user's protocol built, with its transport.
+        Make the transport of the user's protocol.
 
         @raise NoProtocol: The user's factory does not want the connection.
         """
-        destination = shownAddress(self._terms.address)
-        user = self._factory.buildProtocol(destination)
-        if user is None:
-            raise NoProtocol
-        self._tunnel = Tunnel(self._terms.clock, user, destination, self._aborted)
-        return self._tunnel
+        raise NotImplementedError
 
     # How it goes.
 
@@ -162,11 +125,25 @@ class ConnectionAttempt:
 
     def connected(self, protocol: IProtocol) -> None:
         """
-        Tell that the user's protocol is connected.
+        Take note that the user's protocol is connected.
         """
         self._connected = True
-        if not self._result.called:
-            self._result.callback(protocol)
+
+    def bound(self, reply: OperationReply) -> None:
+        """
+        Learn where the proxy listens; only BIND gets to hear that.
+
+        @param reply: The first of two.
+        """
+
+    def opening(self, reply: OperationReply) -> bool:
+        """
+        Open the tunnel.
+
+        @param reply: The last one.
+        @return: Whether it is wanted.
+        """
+        raise NotImplementedError
 
     def succeeded(self) -> None:
         """
@@ -193,19 +170,20 @@ class ConnectionAttempt:
 
     def failed(self, failure: Failure) -> None:
         """
-        Tell that there is no tunnel: whoever waits for the user's protocol, or that
-        itself if it is connected and has no connection to the proxy which could
-        tell it.
+        Take note that there is no tunnel.
         """
-        waited = self._negotiation is None
+        wasWaiting = self._negotiation is None
         self._over = True
         self._negotiation = None
-        self._stopFactory()
-        if not self._result.called:
-            self._result.errback(failure)
-        elif waited and self._connected:
-            assert self._tunnel is not None
-            self._tunnel.loseUser(failure)
+        self._report(failure, wasWaiting)
+
+    def _report(self, failure: Failure, wasWaiting: bool) -> None:
+        """
+        Tell that there is no tunnel.
+
+        @param wasWaiting: Whether there was no connection to the proxy.
+        """
+        raise NotImplementedError
 
     def _notConnected(self, failure: Failure) -> None:
         """
@@ -217,20 +195,6 @@ class ConnectionAttempt:
         elif not self._over:
             self._passage.abandoned()
             self.failed(failure)
-
-    def _cancel(self, result: Deferred[IProtocol]) -> None:
-        """
-        Stop whatever is under way.
-        """
-        self._stop(Failure(CancelledError()))
-
-    def _aborted(self) -> None:
-        """
-        The user's protocol has aborted while there is no connection to the proxy.
-
-        It does not expect to be called back before that returns.
-        """
-        self._terms.clock.callLater(0, self._stop, Failure(ConnectionAborted()))
 
     def _stop(self, failure: Failure) -> None:
         """
@@ -247,3 +211,116 @@ class ConnectionAttempt:
                 entering.cancel()
             elif connecting is not None:
                 connecting.cancel()
+
+
+class ConnectionAttempt(Attempt):
+    """
+    All that belongs to one call of C{connect}.
+    """
+
+    def __init__(self, access: Access, terms: Terms, factory: IProtocolFactory) -> None:
+        """
+        @param access: The way to the proxy.
+        @param factory: The user's.
+        """
+        super().__init__(access, terms)
+        self._factory = factory
+        self._result: Deferred[IProtocol] = Deferred(self._cancel)
+        #: Connections that use the user's factory, and whether it knows.
+        self._uses = 0
+        self._isStarted = False
+
+    def start(self) -> Deferred[IProtocol]:
+        """
+        Connect to the proxy, as soon as the request may go out.
+
+        @return: See L{SOCKS6ClientEndpoint.connect
+            <socks6.client.endpoints.SOCKS6ClientEndpoint.connect>}.
+        """
+        self._enter()
+        return self._result
+
+    def doStart(self) -> None:
+        """
+        Pass on that the factory is in use.
+        """
+        self._uses += 1
+        if not self._isStarted:
+            self._isStarted = True
+            self._factory.doStart()
+
+    def doStop(self) -> None:
+        """
+        Pass on that it no longer is, unless another connection is to come.
+        """
+        self._uses -= 1
+        self._stopFactory()
+
+    def _stopFactory(self) -> None:
+        """
+        Tell the user's factory if it is no longer in use.
+        """
+        replacing = self._tried and not self._over
+        if self._isStarted and not self._uses and not replacing:
+            self._isStarted = False
+            self._factory.doStop()
+
+    def _buildTunnel(self) -> Tunnel:
+        """
+        Have the user's protocol built, with its transport.
+
+        It is built so early because the proxy's endpoint wants to know at once whether
+        connections can be half-closed.
+
+        @raise NoProtocol: The user's factory does not want the connection.
+        """
+        destination = shownAddress(self._terms.address)
+        user = self._factory.buildProtocol(destination)
+        if user is None:
+            raise NoProtocol
+        return Tunnel(self._terms.clock, user, destination, self._aborted)
+
+    def connected(self, protocol: IProtocol) -> None:
+        """
+        Tell that the user's protocol is connected.
+        """
+        super().connected(protocol)
+        if not self._result.called:
+            self._result.callback(protocol)
+
+    def opening(self, reply: OperationReply) -> bool:
+        """
+        Open the tunnel.
+
+        @return: C{True}.
+        """
+        assert self._tunnel is not None
+        self._tunnel.open(shownAddress(reply.address))
+        return True
+
+    def _report(self, failure: Failure, wasWaiting: bool) -> None:
+        """
+        Tell that there is no tunnel: whoever waits for the user's protocol, or that
+        itself if it is connected and has no connection to the proxy which could
+        tell it.
+        """
+        self._stopFactory()
+        if not self._result.called:
+            self._result.errback(failure)
+        elif wasWaiting and self._connected:
+            assert self._tunnel is not None
+            self._tunnel.loseUser(failure)
+
+    def _cancel(self, result: Deferred[IProtocol]) -> None:
+        """
+        Stop whatever is under way.
+        """
+        self._stop(Failure(CancelledError()))
+
+    def _aborted(self) -> None:
+        """
+        The user's protocol has aborted while there is no connection to the proxy.
+
+        It does not expect to be called back before that returns.
+        """
+        self._terms.clock.callLater(0, self._stop, Failure(ConnectionAborted()))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, ILoggingContext
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -24,6 +25,7 @@ class Line(Protocol):
     Who takes what comes changes; the connection does not.
 
     @ivar receiver: Who takes what comes: whoever negotiates at first.
+    @ivar lost: Fires when the connection is gone.
     """
 
     transport: Any
@@ -35,6 +37,7 @@ class Line(Protocol):
         @param negotiation: What gets this as its transport, and all that comes.
         """
         self.receiver = negotiation
+        self.lost: Deferred[None] = Deferred()
         self._tunnel = tunnel
         # Endpoints look now, and forward only what they find.  A user's protocol
         # that listens for handshakes means those with the destination.
@@ -86,6 +89,8 @@ class Line(Protocol):
         # Break the cycle between a protocol and its transport.
         self.receiver = NOBODY
         self._tunnel.lineLost(self)
+        if not self.lost.called:
+            self.lost.callback(None)
 
     def abort(self) -> None:
         """

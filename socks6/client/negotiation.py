@@ -15,7 +15,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from socks6.client.access import Passage, Remedy
-from socks6.client.destination import shownAddress
 from socks6.client.errors import (
     AuthenticationRefused,
     NoAnswer,
@@ -25,7 +24,7 @@ from socks6.client.errors import (
 )
 from socks6.client.receivers import NOBODY, Closing, Doomed, Receiver
 from socks6.machine import events
-from socks6.machine.client import ClientConnection
+from socks6.machine.client import ClientConnection, ClientState
 from socks6.values.address import Address
 from socks6.values.codes import Command, ReplyCode, TokenOutcome
 from socks6.values.messages import OperationReply, Request
@@ -34,7 +33,7 @@ from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
 
 if TYPE_CHECKING:
-    from socks6.client.attempt import ConnectionAttempt
+    from socks6.client.attempt import Attempt
     from socks6.client.line import Line
     from socks6.client.tunnel import Tunnel
 
@@ -49,7 +48,7 @@ class Terms:
 
     @ivar clock: Measures how long the proxy takes.
     @ivar command: What to ask for.
-    @ivar address: Where to.
+    @ivar address: Where to; to BIND, where to listen.
     @ivar optimistic: Whether the user's protocol is connected as soon as the
         request has been written.
     @ivar timeout: Seconds that the proxy may take.
@@ -97,7 +96,7 @@ class Negotiation(Receiver):
     def __init__(
         self,
         terms: Terms,
-        attempt: ConnectionAttempt,
+        attempt: Attempt,
         passage: Passage,
         tunnel: Tunnel,
         connected: bool,
@@ -156,7 +155,7 @@ class Negotiation(Receiver):
         The connection is gone before the replies were complete.
         """
         failure = self._explained(reason)
-        self._deadline.cancel()
+        self._stopClock()
         self._passage.abandoned()
         self._attempt.failed(failure)
         if self._connected:
@@ -214,12 +213,8 @@ class Negotiation(Receiver):
             # Credentials are never demanded: no methods were offered.
             assert isinstance(event, events.OperationReplied)
             self._passage.replied(event.reply.options)
-            if self._over:
-                return
-            if event.reply.code == ReplyCode.SUCCESS:
-                self._succeed(event.reply)
-            else:
-                self._fail(Failure(requestRefused(event.reply.code)))
+            if not self._over:
+                self._replied(event.reply)
 
     def _authenticated(self, options: OptionList) -> None:
         """
@@ -231,6 +226,19 @@ class Negotiation(Receiver):
             self._failUnless(remedy, TokenRefused(reply.outcome))
         else:
             self._tunnel.early.forget()
+
+    def _replied(self, reply: OperationReply) -> None:
+        """
+        Learn how the operation went.
+        """
+        if reply.code != ReplyCode.SUCCESS:
+            self._fail(Failure(requestRefused(reply.code)))
+        elif self._machine.state is ClientState.OPEN:
+            self._succeed(reply)
+        else:
+            # It is BIND's first, and for a host we wait as long as the proxy does.
+            self._stopClock()
+            self._attempt.bound(reply)
 
     # How it ends.
 
@@ -252,8 +260,11 @@ class Negotiation(Receiver):
         """
         Step aside.
         """
-        self._deadline.cancel()
-        self._tunnel.open(shownAddress(reply.address))
+        self._stopClock()
+        if not self._attempt.opening(reply):
+            self.leave()
+            self._attempt.succeeded()
+            return
         if not self._connected:
             self._connectUser()
         self._attempt.succeeded()
@@ -270,6 +281,13 @@ class Negotiation(Receiver):
         Give up, and close the connection at once.
         """
         self._fail(failure, atOnce=True)
+
+    def leave(self) -> None:
+        """
+        Close the connection, which nobody waits for, in good manners.
+        """
+        self._end()
+        self._leave()
 
     def _failUnless(self, remedy: Remedy | None, error: ConnectError) -> None:
         """
@@ -321,6 +339,12 @@ class Negotiation(Receiver):
         Wait for nothing more.
         """
         self._over = True
+        self._stopClock()
+        self._passage.abandoned()
+
+    def _stopClock(self) -> None:
+        """
+        Let the proxy take its time from now on.
+        """
         if self._deadline.active():
             self._deadline.cancel()
-        self._passage.abandoned()

@@ -24,6 +24,7 @@ from twisted.internet.ssl import (
 )
 
 from socks6.certificates import certificatesIn, privateKeyIn
+from socks6.client.dtls import ClientDTLSOptions, optionsForClientDTLS
 from socks6.values.codes import MAX_PORT
 from socks6.values.options import UsernamePassword
 
@@ -51,6 +52,22 @@ _PATTERN = re.compile(
 _TLS_FILES = ("ca", "certificate", "key")
 _PASSWORD_FILE = "passwordfile"
 
+#: What names the port of the proxy that takes datagrams: as they are, and with DTLS.
+_DATAGRAM_PORTS = ("udp", "dtls")
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramRoute:
+    """
+    How datagrams get to a proxy.
+
+    @ivar port: Its port for them, 1 to 65535, at the address that TCP has led to.
+    @ivar dtls: How to speak DTLS there; L{None}: they go as they are.
+    """
+
+    port: int
+    dtls: ClientDTLSOptions | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyURL:
@@ -65,6 +82,8 @@ class ProxyURL:
         trust, by default the system's; C{certificate}: our certificate and those that
         lead to its root, if the proxy wants one; C{key}: its key, by default in the
         same file.
+    @ivar udp: The proxy's port for datagrams, if the URL names one.
+    @ivar dtls: Its port for datagrams with DTLS, if the URL names one.
     """
 
     host: str
@@ -72,6 +91,8 @@ class ProxyURL:
     encrypted: bool
     credentials: UsernamePassword | None = None
     files: dict[str, Path] = field(default_factory=dict)
+    udp: int | None = None
+    dtls: int | None = None
 
     def __str__(self) -> str:
         """
@@ -102,17 +123,39 @@ class ProxyURL:
         """
         if not self.encrypted:
             return None
-        ca = self.files.get("ca")
-        trust: Any = platformTrust()
-        if ca is not None:
-            trust = trustRootFromCertificates(certificatesIn(ca))
         own, chain = self._ownCertificate()
         # Without a certificate of ours, not even an empty chain may be given.
         more = {} if own is None else {"extraCertChain": chain}
         creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
-            self.host, trust, own, extraCertificateOptions=more
+            self.host, self._trust(), own, extraCertificateOptions=more
         )
         return creator
+
+    def datagramRoute(self) -> DatagramRoute | None:
+        """
+        Tell how datagrams get to the proxy.
+
+        @return: L{None}: not at all.
+        @raise OSError: See L{encryption}.
+        @raise ValueError: The same.
+        """
+        if self.dtls is not None:
+            own, _ = self._ownCertificate()
+            return DatagramRoute(self.dtls, optionsForClientDTLS(self.host, self._trust(), own))
+        port = self.udp
+        if port is None and not self.encrypted:
+            port = self.port
+        return None if port is None else DatagramRoute(port)
+
+    def _trust(self) -> Any:
+        """
+        Say who may vouch for the proxy.
+
+        @raise OSError: A file cannot be read.
+        @raise ValueError: It does not serve.
+        """
+        ca = self.files.get("ca")
+        return platformTrust() if ca is None else trustRootFromCertificates(certificatesIn(ca))
 
     def _ownCertificate(self) -> tuple[PrivateCertificate | None, list[Any]]:
         """
@@ -141,7 +184,10 @@ def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
         socks6://[USER[:PASSWORD]@]HOST[:PORT]
         socks6s://[USER[:PASSWORD]@]HOST[:PORT][?ca=FILE&certificate=FILE&key=FILE]
 
-    With C{?passwordfile=FILE}, the password is the first line of that file.  Special
+    With C{?passwordfile=FILE}, the password is the first line of that file.  C{?udp=PORT}
+    and, of C{socks6s}, C{?dtls=PORT} name the proxy's port for datagrams; without
+    either, C{socks6} has it where it has TCP, and C{socks6s} has none: what is
+    encrypted otherwise is never sent as it is unless somebody says so.  Special
     characters in user name, password and files are written as C{%} and two digits.
     The files are found from the folder in which this is called.
 
@@ -159,10 +205,16 @@ def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
     port = DEFAULT_PORT if match["port"] is None else int(match["port"])
     if not 0 < port <= MAX_PORT:
         raise ValueError(f"the proxy's port is not within 1 to {MAX_PORT}")
-    files = _filesIn(match["query"] or "")
+    parameters = _parametersIn(match["query"] or "")
+    udp, dtls = (_portIn(name, parameters.pop(name, None)) for name in _DATAGRAM_PORTS)
+    files = {
+        name: Path(os.fsdecode(unquote_to_bytes(value))).absolute()
+        for name, value in parameters.items()
+    }
     passwordFile = files.pop(_PASSWORD_FILE, None)
-    if files and not encrypted:
-        raise ValueError(f"{next(iter(files))}= is for socks6s://, which has TLS")
+    forTLS = [*files, *([] if dtls is None else ["dtls"])]
+    if forTLS and not encrypted:
+        raise ValueError(f"{forTLS[0]}= is for socks6s://, which has TLS")
     if "key" in files and "certificate" not in files:
         raise ValueError("key= is of no use without certificate=")
     if match["password"] is not None:
@@ -170,7 +222,7 @@ def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
     elif passwordFile is not None:
         password = passwordIn(passwordFile)
     credentials = _credentials(match["username"], password)
-    return ProxyURL(_host(match["host"]), port, encrypted, credentials, files)
+    return ProxyURL(_host(match["host"]), port, encrypted, credentials, files, udp, dtls)
 
 
 def passwordIn(path: Path) -> bytes:
@@ -227,19 +279,35 @@ def _host(text: str) -> str:
         raise ValueError("no IPv6 address between the brackets of the proxy's URL") from None
 
 
-def _filesIn(query: str) -> dict[str, Path]:
+def _portIn(name: str, text: str | None) -> int | None:
+    """
+    Read a port behind the question mark, if there is one.
+
+    @raise ValueError: It is none.
+    """
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= MAX_PORT:
+        raise ValueError(f"{name}= of the proxy's URL is not within 1 to {MAX_PORT}")
+    return int(text)
+
+
+def _parametersIn(query: str) -> dict[str, str]:
     """
     Read what stands behind the question mark.
 
     @raise ValueError: It makes no sense.
     """
-    files: dict[str, Path] = {}
+    known = (*_TLS_FILES, _PASSWORD_FILE, *_DATAGRAM_PORTS)
+    parameters: dict[str, str] = {}
     for part in query.split("&") if query else ():
         name, _, value = part.partition("=")
-        if name not in (*_TLS_FILES, _PASSWORD_FILE) or name in files or not value:
+        if name not in known or name in parameters or not value:
             raise ValueError(
-                "behind the ? of the proxy's URL there may be ca=, certificate=, key= and"
-                " passwordfile=, once each"
+                "behind the ? of the proxy's URL there may be ca=, certificate=, key=,"
+                " passwordfile=, udp= and dtls=, once each"
             )
-        files[name] = Path(os.fsdecode(unquote_to_bytes(value))).absolute()
-    return files
+        parameters[name] = value
+    if parameters.keys() >= set(_DATAGRAM_PORTS):
+        raise ValueError("udp= and dtls= of the proxy's URL contradict each other")
+    return parameters

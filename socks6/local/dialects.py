@@ -5,7 +5,7 @@ program gets to hear of it goes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address
@@ -63,9 +63,11 @@ class Dialect(Structure):
 
     @cvar answersEarly: Whether programs usually send their first data without delay
         when they have got their answer, so that it pays to give it early.
+    @cvar commands: What programs may want in it.
     """
 
     answersEarly: bool
+    commands: Collection[Command]
 
     @property
     def heldLength(self) -> int:
@@ -90,9 +92,11 @@ class Dialect(Structure):
 
     def granted(self, bound: Address) -> bytes:
         """
-        Say that the program's wish is fulfilled.
+        Say that the program's wish is fulfilled; of BIND, that its peer can connect
+        now, and then that it has.
 
-        @param bound: The address that its peer sees.
+        @param bound: The address that its peer sees; in the second answer to BIND, the
+            peer's own; of UDP ASSOCIATE, where to send datagrams.
         """
 
     def refused(self, code: int) -> bytes:
@@ -119,6 +123,7 @@ class SOCKS5Dialect:
     """
 
     answersEarly = True
+    commands: Collection[Command] = (Command.CONNECT, Command.BIND, Command.UDP_ASSOCIATE)
 
     def __init__(self) -> None:
         self._machine = SOCKS5ServerConnection()
@@ -246,6 +251,7 @@ class SOCKS4Dialect(_OneMessage):
     """
 
     answersEarly = False
+    commands: Collection[Command] = (Command.CONNECT, Command.BIND)
 
     def _wish(self) -> Wish | None:
         """
@@ -291,6 +297,7 @@ class HTTPDialect(_OneMessage):
     """
 
     answersEarly = True
+    commands: Collection[Command] = (Command.CONNECT,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -346,6 +353,7 @@ class SilentDialect:
     """
 
     answersEarly = False
+    commands: Collection[Command] = (Command.CONNECT,)
 
     def __init__(self) -> None:
         self._buffer = bytearray()

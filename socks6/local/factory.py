@@ -4,9 +4,12 @@ The Twisted classes of the local proxifier.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from socks6.interfaces import IOutbound
 from socks6.local.conversation import LocalConversation, TransparentConversation
@@ -22,7 +25,10 @@ class LocalFactory(ServingFactory):
 
     @ivar outbound: The way to remote hosts.
     @ivar isolations: What tells sessions apart.
+    @ivar dropped: How many datagrams of programs, and for them, were dropped, by reason.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -39,13 +45,28 @@ class LocalFactory(ServingFactory):
             known, so that its first data leave together with the request; L{None}:
             where its protocol suggests that.
         @param requestTimeout: Seconds that a program may take to say what it wants.
-        @param idleTimeout: Seconds without an octet either way after which a
-            tunnel is cut; L{None}: never.
+        @param idleTimeout: Seconds without an octet or a datagram either way after
+            which a tunnel is cut; L{None}: never.
         """
         super().__init__(clock, requestTimeout, idleTimeout)
         self.outbound = outbound
         self.isolations = frozenset(isolations)
+        self.dropped: Counter[str] = Counter()
         self._optimistic = optimistic
+
+    def cutAll(self) -> Deferred[None]:
+        """
+        Close all connections at once, and say what was dropped.
+
+        @see: L{ServingFactory.cutAll}
+        """
+        if self.dropped:
+            self._log.info(
+                "Datagrams that were dropped: {reasons}",
+                reasons=", ".join(f"{each}: {count}" for each, count in self.dropped.most_common()),
+            )
+            self.dropped.clear()
+        return super().cutAll()
 
     def answersEarly(self, dialect: Dialect) -> bool:
         """

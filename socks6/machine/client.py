@@ -9,6 +9,8 @@ from enum import Enum, auto
 
 from socks6.machine.buffer import takeMessage
 from socks6.machine.events import (
+    AssociationConfirmed,
+    AssociationInitialized,
     Authenticated,
     AuthenticationRefused,
     ClientEvent,
@@ -16,8 +18,8 @@ from socks6.machine.events import (
     OperationReplied,
 )
 from socks6.machine.table import following
-from socks6.values.codes import AuthenticationMethod, AuthenticationResult, ReplyCode
-from socks6.values.messages import AuthenticationReply, Request
+from socks6.values.codes import AuthenticationMethod, AuthenticationResult, Command, ReplyCode
+from socks6.values.messages import AuthenticationReply, OperationReply, Request
 from socks6.values.options import AuthenticationMethods, UsernamePassword
 from socks6.wire.codec import Codec
 from socks6.wire.errors import MalformedMessage, UnexpectedEnd, UsageError, VersionMismatch
@@ -38,8 +40,14 @@ class ClientState(Enum):
     CREDENTIALS_CHECK = auto()
     #: The second Authentication Reply.
     FINAL_VERDICT = auto()
-    #: The Operation Reply.
+    #: The first Operation Reply to BIND, which tells where the proxy listens.
+    BINDING = auto()
+    #: The Operation Reply; to BIND, the second one.
     RESULT = auto()
+    #: The name of the UDP association.
+    ASSOCIATION = auto()
+    #: The news that its first datagram has come.
+    CONFIRMATION = auto()
     #: Nothing: what the proxy sends is application data.
     OPEN = auto()
     #: Nothing: the connection is to be closed.
@@ -54,11 +62,15 @@ class _Step(Enum):
     REQUEST_SENT = auto()
     CREDENTIALS_SENT = auto()
     AUTHENTICATED = auto()
+    BIND_AUTHENTICATED = auto()
     CREDENTIALS_DEMANDED = auto()
     REFUSED = auto()
     CREDENTIALS_ANSWERED = auto()
     SUCCEEDED = auto()
+    ASSOCIATED = auto()
     FAILED = auto()
+    INITIALIZED = auto()
+    CONFIRMED = auto()
 
 
 #: (state, step) -> next state.  An absent pair is an error: the proxy's if it
@@ -66,14 +78,21 @@ class _Step(Enum):
 TRANSITIONS: Mapping[tuple[ClientState, _Step], ClientState] = {
     (ClientState.IDLE, _Step.REQUEST_SENT): ClientState.VERDICT,
     (ClientState.VERDICT, _Step.AUTHENTICATED): ClientState.RESULT,
+    (ClientState.VERDICT, _Step.BIND_AUTHENTICATED): ClientState.BINDING,
     (ClientState.VERDICT, _Step.CREDENTIALS_DEMANDED): ClientState.CREDENTIALS,
     (ClientState.VERDICT, _Step.REFUSED): ClientState.CLOSED,
     (ClientState.CREDENTIALS, _Step.CREDENTIALS_SENT): ClientState.CREDENTIALS_CHECK,
     (ClientState.CREDENTIALS_CHECK, _Step.CREDENTIALS_ANSWERED): ClientState.FINAL_VERDICT,
     (ClientState.FINAL_VERDICT, _Step.AUTHENTICATED): ClientState.RESULT,
+    (ClientState.FINAL_VERDICT, _Step.BIND_AUTHENTICATED): ClientState.BINDING,
     (ClientState.FINAL_VERDICT, _Step.REFUSED): ClientState.CLOSED,
+    (ClientState.BINDING, _Step.SUCCEEDED): ClientState.RESULT,
+    (ClientState.BINDING, _Step.FAILED): ClientState.CLOSED,
     (ClientState.RESULT, _Step.SUCCEEDED): ClientState.OPEN,
+    (ClientState.RESULT, _Step.ASSOCIATED): ClientState.ASSOCIATION,
     (ClientState.RESULT, _Step.FAILED): ClientState.CLOSED,
+    (ClientState.ASSOCIATION, _Step.INITIALIZED): ClientState.CONFIRMATION,
+    (ClientState.CONFIRMATION, _Step.CONFIRMED): ClientState.OPEN,
 }
 
 
@@ -91,7 +110,7 @@ class ClientConnection:
     @ivar state: What is waited for.
     """
 
-    __slots__ = ("_buffer", "_codec", "_methods", "state")
+    __slots__ = ("_buffer", "_codec", "_command", "_methods", "state")
 
     def __init__(self, codec: Codec) -> None:
         """
@@ -102,6 +121,7 @@ class ClientConnection:
         self.state = ClientState.IDLE
         self._codec = codec
         self._buffer = bytearray()
+        self._command: int = Command.NOOP
         self._methods: tuple[int, ...] = ()
 
     def open(self, request: Request) -> bytes:
@@ -114,6 +134,7 @@ class ClientConnection:
         """
         octets = self._codec.encodeRequest(request)
         self._advance(_Step.REQUEST_SENT)
+        self._command = request.command
         methods = request.options.first(AuthenticationMethods)
         self._methods = methods.methods if methods else ()
         return octets
@@ -159,15 +180,43 @@ class ClientConnection:
                 if check is None:
                     return
                 self._advance(_Step.CREDENTIALS_ANSWERED)
-            elif self.state is ClientState.RESULT:
+            elif self.state in (ClientState.BINDING, ClientState.RESULT):
                 reply = takeMessage(buffer, codec.operationReplyLength, codec.decodeOperationReply)
                 if reply is None:
                     return
-                succeeded = reply.code == ReplyCode.SUCCESS
-                self._advance(_Step.SUCCEEDED if succeeded else _Step.FAILED)
+                self._advance(self._stepOf(reply))
                 yield OperationReplied(reply)
+            elif self.state is ClientState.ASSOCIATION:
+                initialization = takeMessage(
+                    buffer,
+                    codec.associationInitializationLength,
+                    codec.decodeAssociationInitialization,
+                )
+                if initialization is None:
+                    return
+                self._advance(_Step.INITIALIZED)
+                yield AssociationInitialized(initialization.associationID)
+            elif self.state is ClientState.CONFIRMATION:
+                confirmation = takeMessage(
+                    buffer,
+                    codec.associationConfirmationLength,
+                    lambda octets: AssociationConfirmed(),
+                )
+                if confirmation is None:
+                    return
+                self._advance(_Step.CONFIRMED)
+                yield confirmation
             else:
                 return
+
+    def _stepOf(self, reply: OperationReply) -> _Step:
+        """
+        Tell what an Operation Reply means.
+        """
+        if reply.code != ReplyCode.SUCCESS:
+            return _Step.FAILED
+        isAssociated = self._command == Command.UDP_ASSOCIATE
+        return _Step.ASSOCIATED if isAssociated else _Step.SUCCEEDED
 
     def _judge(self, reply: AuthenticationReply) -> ClientEvent:
         """
@@ -176,7 +225,8 @@ class ClientConnection:
         @raise MalformedMessage: It demands what it may not.
         """
         if reply.result is AuthenticationResult.SUCCESS:
-            self._advance(_Step.AUTHENTICATED)
+            isBind = self._command == Command.BIND
+            self._advance(_Step.BIND_AUTHENTICATED if isBind else _Step.AUTHENTICATED)
             return Authenticated(reply)
         if reply.method == AuthenticationMethod.NONE_ACCEPTABLE:
             self._advance(_Step.REFUSED)

@@ -66,6 +66,24 @@ class OperationReplied:
 
 
 @dataclass(frozen=True, slots=True)
+class AssociationInitialized:
+    """
+    The UDP association has a name.
+
+    @ivar associationID: The name.
+    """
+
+    associationID: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationConfirmed:
+    """
+    The first datagram of the UDP association has come.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class SOCKS5Answered:
     """
     The machine has an answer of its own: write its octets.
@@ -116,6 +134,13 @@ class SOCKS5AuthenticationRefused:
 
 
 ServerEvent = RequestReceived | CredentialsReceived
-ClientEvent = CredentialsDemanded | Authenticated | AuthenticationRefused | OperationReplied
+ClientEvent = (
+    CredentialsDemanded
+    | Authenticated
+    | AuthenticationRefused
+    | OperationReplied
+    | AssociationInitialized
+    | AssociationConfirmed
+)
 SOCKS5ServerEvent = SOCKS5Answered | SOCKS5RequestReceived | SOCKS5MethodsRefused
 SOCKS5ClientEvent = SOCKS5Answered | SOCKS5Replied | SOCKS5AuthenticationRefused

@@ -49,7 +49,9 @@ class ServerState(Enum):
     CREDENTIALS_CHECK = auto()
     #: Our second Authentication Reply; there is no third.
     FINAL_VERDICT = auto()
-    #: Our Operation Reply.
+    #: Our first Operation Reply to BIND, which tells where we listen.
+    BINDING = auto()
+    #: Our Operation Reply; to BIND, the second one.
     RESULT = auto()
     #: Nothing: what the client sends is application data.
     OPEN = auto()
@@ -66,6 +68,7 @@ class _Step(Enum):
     CREDENTIALS_RECEIVED = auto()
     PEER_FAILED = auto()
     AUTHENTICATED = auto()
+    BIND_AUTHENTICATED = auto()
     CREDENTIALS_DEMANDED = auto()
     REFUSED = auto()
     CREDENTIALS_ANSWERED = auto()
@@ -78,25 +81,33 @@ TRANSITIONS: Mapping[tuple[ServerState, _Step], ServerState] = {
     (ServerState.REQUEST, _Step.REQUEST_RECEIVED): ServerState.VERDICT,
     (ServerState.REQUEST, _Step.PEER_FAILED): ServerState.CLOSED,
     (ServerState.VERDICT, _Step.AUTHENTICATED): ServerState.RESULT,
+    (ServerState.VERDICT, _Step.BIND_AUTHENTICATED): ServerState.BINDING,
     (ServerState.VERDICT, _Step.CREDENTIALS_DEMANDED): ServerState.CREDENTIALS,
     (ServerState.VERDICT, _Step.REFUSED): ServerState.CLOSED,
     (ServerState.CREDENTIALS, _Step.CREDENTIALS_RECEIVED): ServerState.CREDENTIALS_CHECK,
     (ServerState.CREDENTIALS, _Step.PEER_FAILED): ServerState.CLOSED,
     (ServerState.CREDENTIALS_CHECK, _Step.CREDENTIALS_ANSWERED): ServerState.FINAL_VERDICT,
     (ServerState.FINAL_VERDICT, _Step.AUTHENTICATED): ServerState.RESULT,
+    (ServerState.FINAL_VERDICT, _Step.BIND_AUTHENTICATED): ServerState.BINDING,
     (ServerState.FINAL_VERDICT, _Step.REFUSED): ServerState.CLOSED,
+    (ServerState.BINDING, _Step.SUCCEEDED): ServerState.RESULT,
+    (ServerState.BINDING, _Step.FAILED): ServerState.CLOSED,
     (ServerState.RESULT, _Step.SUCCEEDED): ServerState.OPEN,
     (ServerState.RESULT, _Step.FAILED): ServerState.CLOSED,
 }
+
+#: States in which all that the client sends is application data.
+_TAKING = frozenset((ServerState.BINDING, ServerState.RESULT, ServerState.OPEN))
 
 #: Our messages, as far as this machine sends them.
 ServerMessage = AuthenticationReply | UsernamePasswordReply | OperationReply
 
 
-def _stepOf(message: ServerMessage) -> _Step:
+def _stepOf(message: ServerMessage, isBind: bool) -> _Step:
     """
     Tell what it means to send a message.
 
+    @param isBind: Whether it answers a BIND request.
     @raise UsageError: It is a demand that this machine does not know to go on
         from.
     """
@@ -105,7 +116,7 @@ def _stepOf(message: ServerMessage) -> _Step:
     if isinstance(message, UsernamePasswordReply):
         return _Step.CREDENTIALS_ANSWERED
     if message.result is AuthenticationResult.SUCCESS:
-        return _Step.AUTHENTICATED
+        return _Step.BIND_AUTHENTICATED if isBind else _Step.AUTHENTICATED
     if message.method == AuthenticationMethod.NONE_ACCEPTABLE:
         return _Step.REFUSED
     if message.method == AuthenticationMethod.USERNAME_PASSWORD:
@@ -123,7 +134,15 @@ class ServerConnection:
     @ivar state: What is waited for.
     """
 
-    __slots__ = ("_buffer", "_codec", "_data", "_initialDataLength", "_inputOver", "state")
+    __slots__ = (
+        "_buffer",
+        "_codec",
+        "_data",
+        "_initialDataLength",
+        "_inputOver",
+        "_isBind",
+        "state",
+    )
 
     def __init__(self, codec: Codec) -> None:
         """
@@ -141,6 +160,7 @@ class ServerConnection:
         #: How much of that is still to come.
         self._initialDataLength = 0
         self._inputOver = False
+        self._isBind = False
 
     @property
     def heldLength(self) -> int:
@@ -172,6 +192,7 @@ class ServerConnection:
             request = takeMessage(buffer, codec.requestLength, codec.decodeRequest)
             if request is not None:
                 self._initialDataLength = _initialDataLength(request)
+                self._isBind = request.command == Command.BIND
                 self._advance(_Step.REQUEST_RECEIVED)
                 yield RequestReceived(request)
         if self.state is ServerState.CREDENTIALS and self._takeInitialData():
@@ -229,7 +250,7 @@ class ServerConnection:
             octets = self._codec.encodeOperationReply(message)
         else:
             octets = self._codec.encodeUsernamePasswordReply(message)
-        self._advance(_stepOf(message))
+        self._advance(_stepOf(message, self._isBind))
         return octets
 
     def answer(self, error: PeerError, *, anonymous: bool) -> bytes:
@@ -269,7 +290,7 @@ class ServerConnection:
 
         @raise UsageError: Where it ends cannot be told yet.
         """
-        if self.state not in (ServerState.RESULT, ServerState.OPEN):
+        if self.state not in _TAKING:
             raise UsageError(f"no application data in state {self.state.name}")
         data = bytes(self._data + self._buffer)
         self._data.clear()

@@ -4,35 +4,28 @@ The straight way: the proxy resolves names and connects to remote hosts itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address
 from itertools import chain, zip_longest
 
-from twisted.internet import address as addresses
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
     IHostnameResolver,
-    IHostResolution,
     IProtocol,
     IReactorFDSet,
     IReactorPluggableNameResolver,
-    IReactorSocket,
     IReactorTime,
-    IResolutionReceiver,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from socks6.adoption import adopt
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.attempt import ConnectAttempt, failureOf
-from socks6.outbound.prepared import Prepared
+from socks6.outbound.names import IPAddress, lookUp
 from socks6.values.address import Address, DomainName, addressFromText
 from socks6.values.codes import ReplyCode
-
-IPAddress = IPv4Address | IPv6Address
 
 #: Seconds after which the next address is tried beside the ones before it.
 ATTEMPT_DELAY = 0.25  # "Connection Attempt Delay", RFC 8305, section 8
@@ -48,10 +41,6 @@ _MOST_TELLING = (
     ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED,
     ReplyCode.GENERAL_FAILURE,
 )
-
-#: A name that a host can have: labels of up to 63 letters, digits, hyphens and
-#: (as found in the wild) underscores.
-_HOST_NAME = re.compile(rb"(?=.{1,254}\Z)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 
 
 def _isUnspecified(host: IPAddress) -> bool:
@@ -93,8 +82,8 @@ class DirectOutbound:
     ) -> None:
         """
         @param reactor: Must also provide L{IReactorFDSet} and
-            L{IReactorSocket}, and, if no resolver is given,
-            L{IReactorPluggableNameResolver}.
+            L{IReactorSocket<twisted.internet.interfaces.IReactorSocket>}, and, if no
+            resolver is given, L{IReactorPluggableNameResolver}.
         @param timeout: Seconds for all of it, resolving included.
         @param resolver: Who resolves names; by default the reactor.
         """
@@ -111,65 +100,13 @@ class DirectOutbound:
         host, port = request.address.host, request.address.port
         race = _Race(self._reactor, protocol, port, request.typeOfService, self._timeout)
         if isinstance(host, DomainName):
-            self._resolve(host, race)
-        else:
-            race.run([host])
-        return race.done
-
-    def _resolve(self, name: DomainName, race: _Race) -> None:
-        """
-        Find the addresses of a name, and go on with them.
-        """
-        if not _HOST_NAME.fullmatch(name.octets):
-            race.fail(OutboundFailed(ReplyCode.HOST_UNREACHABLE, "no host can have that name"))
-            return
-        text = name.octets.decode("ascii")
-        try:
-            literal = ip_address(text)
-        except ValueError:
             resolver = self._resolver
             if resolver is None:
                 resolver = IReactorPluggableNameResolver(self._reactor).nameResolver
-            try:
-                resolver.resolveHostName(_Receiver(race), text)
-            except OutboundFailed as failure:
-                race.fail(failure)
+            race.wait(lookUp(resolver, host))
         else:
-            race.run([literal])
-
-
-@implementer(IResolutionReceiver)
-class _Receiver:
-    """
-    Collects the addresses of a name.
-    """
-
-    def __init__(self, race: _Race) -> None:
-        """
-        @param race: Who waits for them.
-        """
-        self._race = race
-        self._hosts: list[IPAddress] = []
-
-    def resolutionBegan(self, resolution: IHostResolution) -> None:
-        """
-        Resolution has begun.
-        """
-        self._race.resolution = resolution
-
-    def addressResolved(self, address: IAddress) -> None:
-        """
-        One more address.
-        """
-        if isinstance(address, addresses.IPv4Address | addresses.IPv6Address):
-            self._hosts.append(ip_address(address.host.partition("%")[0]))
-
-    def resolutionComplete(self) -> None:
-        """
-        That was all.
-        """
-        self._race.resolution = None
-        self._race.run(interleave(self._hosts))
+            race.run([host])
+        return race.done
 
 
 class _Race:
@@ -178,7 +115,6 @@ class _Race:
     other; the first to succeed ends it.
 
     @ivar done: What L{IOutbound.connect} returns.
-    @ivar resolution: The look-up of the name, while it is under way.
     """
 
     def __init__(
@@ -195,7 +131,8 @@ class _Race:
         @param timeout: Seconds for all attempts together.
         """
         self.done: Deferred[Address | None] = Deferred(lambda done: self._stop())
-        self.resolution: IHostResolution | None = None
+        #: The look-up of the name.
+        self._lookUp: Deferred[list[IPAddress]] | None = None
         self._reactor = reactor
         self._protocol = protocol
         self._port = port
@@ -211,6 +148,22 @@ class _Race:
             OutboundFailed(ReplyCode.TIMED_OUT, f"nothing within {timeout:g} s"),
         )
         self._delay: IDelayedCall | None = None
+
+    def wait(self, hosts: Deferred[list[IPAddress]]) -> None:
+        """
+        Try addresses as soon as they are known.
+        """
+        self._lookUp = hosts
+        hosts.addCallbacks(lambda found: self.run(interleave(found)), self._notFound)
+
+    def _notFound(self, failure: Failure) -> None:
+        """
+        Give up, unless we have, and nobody waits for the addresses any more.
+        """
+        if not self._ended:
+            failure.trap(OutboundFailed)
+            assert isinstance(failure.value, OutboundFailed)
+            self.fail(failure.value)
 
     def run(self, hosts: Sequence[IPAddress]) -> None:
         """
@@ -276,14 +229,9 @@ class _Race:
         handle = attempt.take()
         try:
             host, port = handle.getsockname()[:2]
-            IReactorSocket(self._reactor).adoptStreamConnection(
-                handle.fileno(), handle.family, Prepared(self._protocol)
-            )
+            adopt(self._reactor, handle, self._protocol)
         except OSError as error:
-            # Out of descriptors, or the remote host has gone already.
             raise failureOf(error, handle.family) from None
-        finally:
-            handle.close()
         return addressFromText(host, port)
 
     def fail(self, failure: OutboundFailed) -> None:
@@ -314,11 +262,8 @@ class _Race:
         """
         self._ended = True
         self._cancelDelay()
-        if self.resolution is not None:
-            # Twisted's own look-ups cannot be cancelled; nobody listens to them.
-            with suppress(NotImplementedError):
-                self.resolution.cancel()
-            self.resolution = None
+        if self._lookUp is not None:
+            self._lookUp.cancel()
         if self._deadline.active():
             self._deadline.cancel()
         for attempt in self._attempts:

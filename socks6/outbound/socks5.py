@@ -20,10 +20,10 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
+from socks6.adoption import Prepared
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.machine import events
 from socks6.machine.socks5client import SOCKS5ClientConnection
-from socks6.outbound.prepared import Prepared
 from socks6.text import errorWords
 from socks6.values.address import UNSPECIFIED_IPV4, UNSPECIFIED_IPV6, Address
 from socks6.values.codes import Command, ReplyCode

@@ -4,10 +4,10 @@ The way through another SOCKS 6 proxy, or one of several.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from socks6.adoption import Prepared
 from socks6.client.access import Access
 from socks6.client.attempt import ConnectionAttempt
 from socks6.client.destination import addressShown
@@ -24,10 +25,19 @@ from socks6.client.errors import NoAnswer, RequestRefused, SessionClosed
 from socks6.client.negotiation import Terms
 from socks6.client.pool import SessionPool
 from socks6.client.session import SOCKS6Session
-from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
-from socks6.outbound.prepared import Prepared
+from socks6.client.urls import DatagramRoute
+from socks6.interfaces import (
+    IAssociatingOutbound,
+    IAssociation,
+    IBindingOutbound,
+    IOutbound,
+    OutboundFailed,
+    OutboundRequest,
+    Place,
+)
+from socks6.outbound.socks6ports import Association, OneHostPort
 from socks6.text import errorWords
-from socks6.values.address import Address
+from socks6.values.address import UNSPECIFIED_IPV4, Address, unspecifiedLike
 from socks6.values.codes import Command, Leg, ReplyCode
 from socks6.values.options import IPTypeOfService, Option, UsernamePassword
 from socks6.wire import DEFAULT_CODEC
@@ -45,6 +55,8 @@ _SHARED = b""
 #: remote host; or it is we who gave up.
 _NOT_TO_BLAME = (RequestRefused, NoAnswer, SessionClosed, CancelledError, ConnectionClosed)
 
+_T = TypeVar("_T")
+
 
 class UpstreamProxy:
     """
@@ -53,6 +65,7 @@ class UpstreamProxy:
     @ivar name: What it is called in logs.
     @ivar pool: Our sessions with it.
     @ivar access: The way to it without a session.
+    @ivar datagrams: How datagrams get to it; L{None}: not at all.
     @ivar failedAt: When it could not be reached, if that was the last one hears of it.
     """
 
@@ -62,10 +75,12 @@ class UpstreamProxy:
         name: str,
         endpoint: IStreamClientEndpoint,
         credentials: UsernamePassword | None = None,
+        datagrams: DatagramRoute | None = None,
     ) -> None:
         """
         @param endpoint: The way to it.
         @param credentials: Who we are, if that is to be told.
+        @param datagrams: How datagrams get to it; L{None}: not at all.
         """
         self.name = name
         username = password = None
@@ -76,6 +91,7 @@ class UpstreamProxy:
             lambda: SOCKS6Session(reactor, endpoint, username=username, password=password),
         )
         self.access = Access(endpoint, () if credentials is None else (credentials,))
+        self.datagrams = datagrams
         self.failedAt: float | None = None
 
 
@@ -113,7 +129,7 @@ class _Attempt(ConnectionAttempt):
         super().failed(failure)
 
 
-@implementer(IOutbound)
+@implementer(IOutbound, IBindingOutbound, IAssociatingOutbound)
 class SOCKS6Outbound(Service):
     """
     Reaches remote hosts through the first of some SOCKS 6 proxies that can be reached.
@@ -166,14 +182,137 @@ class SOCKS6Outbound(Service):
 
     async def _connect(self, request: OutboundRequest, protocol: IProtocol) -> Address | None:
         """
-        Try one proxy after the other.
+        Connect through one of the proxies.
 
         @raise OutboundFailed: A proxy said no, or none can be reached.
         """
+        terms = self._terms(Command.CONNECT, request.address, request)
+
+        def through(access: Access, proxy: UpstreamProxy) -> Deferred[IProtocol]:
+            return _Attempt(access, terms, protocol, partial(self._judge, proxy)).start()
+
+        connected: Any = await self._throughFirst(self._proxies, request, through)
+        return None if request.optimistic else addressShown(connected.transport.getHost())
+
+    def bind(
+        self,
+        request: OutboundRequest,
+        protocol: IProtocol,
+        listening: Callable[[Address], object],
+    ) -> Deferred[Address]:
+        """
+        Wait for a remote host.
+
+        The proxy chooses the address and the port, of the version of IP of the host that
+        is expected.
+
+        @see: L{IBindingOutbound.bind}
+        """
+        return Deferred.fromCoroutine(self._bind(request, protocol, listening))
+
+    async def _bind(
+        self,
+        request: OutboundRequest,
+        protocol: IProtocol,
+        listening: Callable[[Address], object],
+    ) -> Address:
+        """
+        Wait at one of the proxies.
+
+        @raise OutboundFailed: A proxy said no, or none can be reached.
+        """
+        terms = self._terms(Command.BIND, unspecifiedLike(request.address.host), request)
+        isListening = False
+
+        def listens(bound: Address) -> None:
+            nonlocal isListening
+            isListening = True
+            listening(bound)
+
+        def through(access: Access, proxy: UpstreamProxy) -> Deferred[Address]:
+            return OneHostPort(access, terms, protocol, listens).open()
+
+        return await self._throughFirst(
+            self._proxies, request, through, isSettled=lambda: isListening
+        )
+
+    def associate(
+        self,
+        request: OutboundRequest,
+        received: Callable[[bytes, Place], object],
+        lost: Callable[[str], object],
+    ) -> Deferred[IAssociation]:
+        """
+        Find a way for datagrams.
+
+        @see: L{IAssociatingOutbound.associate}
+        """
+        return Deferred.fromCoroutine(self._associate(request, received, lost))
+
+    async def _associate(
+        self,
+        request: OutboundRequest,
+        received: Callable[[bytes, Place], object],
+        lost: Callable[[str], object],
+    ) -> IAssociation:
+        """
+        Have one of the proxies pass datagrams, which one must be able to send to it.
+
+        @raise OutboundFailed: A proxy said no, none can be reached, or datagrams get to
+            none.
+        """
+        terms = self._terms(Command.UDP_ASSOCIATE, UNSPECIFIED_IPV4, request)
+        proxies = [proxy for proxy in self._proxies if proxy.datagrams is not None]
+        if not proxies:
+            names = ", ".join(proxy.name for proxy in self._proxies)
+            raise OutboundFailed(
+                ReplyCode.COMMAND_NOT_SUPPORTED,
+                f"{names}: where to send datagrams is not known, see dtls= and udp=",
+            )
+
+        async def through(access: Access, proxy: UpstreamProxy) -> IAssociation:
+            assert proxy.datagrams is not None
+            association = Association(received, lost)
+            return await association.open(self._reactor, access, terms, proxy.datagrams)
+
+        return await self._throughFirst(proxies, request, through)
+
+    def _terms(self, command: Command, address: Address, request: OutboundRequest) -> Terms:
+        """
+        Say what a proxy is asked for.
+        """
+        options: list[Option] = []
+        if request.typeOfService is not None:
+            options.append(IPTypeOfService(Leg.BOTH, request.typeOfService))
+        return Terms(
+            self._reactor,
+            command,
+            address,
+            request.optimistic,
+            self._timeout,
+            DEFAULT_CODEC,
+            options,
+        )
+
+    async def _throughFirst(
+        self,
+        proxies: Sequence[UpstreamProxy],
+        request: OutboundRequest,
+        through: Callable[[Access, UpstreamProxy], Awaitable[_T]],
+        isSettled: Callable[[], bool] = lambda: False,
+    ) -> _T:
+        """
+        Try one proxy after the other.
+
+        @param through: Tries one.
+        @param isSettled: Tells whether it is too late for another one.
+        @return: What C{through} has returned.
+        @raise OutboundFailed: A proxy said no, or none can be reached.
+        """
         reasons = []
-        for proxy in sorted(self._proxies, key=self._isAvoided):
+        for proxy in sorted(proxies, key=self._isAvoided):
             try:
-                connected: Any = await self._through(proxy, request, protocol)
+                found = await self._through(proxy, request, through)
             except RequestRefused as refused:
                 code = refused.code
                 if not isinstance(code, ReplyCode):
@@ -187,36 +326,30 @@ class SOCKS6Outbound(Service):
                 raise
             except Exception as error:  # noqa: BLE001  endpoints fail in many ways
                 reasons.append(f"{proxy.name}: {errorWords(error)}")
+                if isSettled():
+                    break
+                self._judge(proxy, Failure(error))
             else:
-                return None if request.optimistic else addressShown(connected.transport.getHost())
+                if not request.optimistic:
+                    self._judge(proxy, None)
+                return found
         raise OutboundFailed(ReplyCode.GENERAL_FAILURE, "; ".join(reasons))
 
     async def _through(
-        self, proxy: UpstreamProxy, request: OutboundRequest, protocol: IProtocol
-    ) -> IProtocol:
+        self,
+        proxy: UpstreamProxy,
+        request: OutboundRequest,
+        through: Callable[[Access, UpstreamProxy], Awaitable[_T]],
+    ) -> _T:
         """
-        Try to connect through a proxy.
+        Try one proxy.
         """
-        options: list[Option] = []
-        if request.typeOfService is not None:
-            options.append(IPTypeOfService(Leg.BOTH, request.typeOfService))
-        terms = Terms(
-            self._reactor,
-            Command.CONNECT,
-            request.address,
-            request.optimistic,
-            self._timeout,
-            DEFAULT_CODEC,
-            options,
-        )
-        judge = partial(self._judge, proxy)
         key = request.session if self._isolate else _SHARED
         if key is not None:
-            session = proxy.pool.session(key)
             # There may be too many sessions, and then the proxy is not to blame.
             with suppress(SessionClosed):
-                return await _Attempt(session, terms, protocol, judge).start()
-        return await _Attempt(proxy.access, terms, protocol, judge).start()
+                return await through(proxy.pool.session(key), proxy)
+        return await through(proxy.access, proxy)
 
     def _isAvoided(self, proxy: UpstreamProxy) -> bool:
         """

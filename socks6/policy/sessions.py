@@ -183,7 +183,7 @@ class SessionService(Service):
             trust = SessionTrust.NOWHERE
         address = "" if client.address is None else str(client.address)
         record = SessionRecord(
-            identity.method, identity.name, address, trust, _owner(identity, client)
+            identity.method, identity.name, address, trust, ownerOf(identity, client)
         )
         demand = self._demandOf(request)
         # It cannot have a token yet; then nothing is granted either.
@@ -288,9 +288,9 @@ def _key(identifier: bytes, anonymous: bool) -> bytes:
     return hashlib.sha256((b"anonymous " if anonymous else b"user ") + identifier).digest()
 
 
-def _owner(identity: Identity, client: Client) -> bytes:
+def ownerOf(identity: Identity, client: Client) -> bytes:
     """
-    Tell whom a session counts against.
+    Tell whom a session, or something else that there is a limit to, counts against.
     """
     if identity.method is not AuthenticationMethod.NONE_REQUIRED:
         return b"user " + identity.name

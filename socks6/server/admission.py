@@ -51,7 +51,7 @@ async def admit(negotiation: Negotiation, request: Request) -> Admission:
 
     @see: draft 06, "Authentication"; "Sessions".
     """
-    client = _clientOf(negotiation.leg)
+    client = clientOf(negotiation.leg)
     named = request.options.first(SessionID)
     if named is not None:
         return await _resume(negotiation, request, client, named.identifier)
@@ -76,7 +76,7 @@ async def _unhurried(
         negotiation.isBusy = False
 
 
-def _clientOf(leg: LegProtocol) -> Client:
+def clientOf(leg: LegProtocol) -> Client:
     """
     See who is at the other end of a connection.
     """

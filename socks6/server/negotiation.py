@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from socks6.machine.events import RequestReceived, ServerEvent
 from socks6.machine.server import ServerConnection, ServerState
+from socks6.policy.authentication import ANONYMOUS
 from socks6.server.admission import admit
 from socks6.serving.conversation import Conversation
 from socks6.serving.factory import ClientProtocol
@@ -33,6 +34,7 @@ class Negotiation(Conversation):
     """
     The conversation with a client that speaks SOCKS 6.
 
+    @ivar identity: Who the client is.
     @ivar session: What all requests of the client's session have in common, if there
         is one.
     """
@@ -47,9 +49,12 @@ class Negotiation(Conversation):
         """
         super().__init__(factory, leg)
         self.session: bytes | None = None
+        self.identity = ANONYMOUS
         self._machine = ServerConnection(factory.codec)
-        #: Who waits for the client's user name and password.
+        #: Who waits for the client's user name and password, and for the end of what it
+        #: sends.
         self._credentials: Deferred[UsernamePassword] | None = None
+        self._end: Deferred[None] | None = None
 
     # The protocol.
 
@@ -68,6 +73,8 @@ class Negotiation(Conversation):
         """
         for event in self._machine.receive(octets):
             self._act(event)
+        if self._end is not None:
+            self._machine.takeData()
 
     def endOfInput(self) -> None:
         """
@@ -76,6 +83,19 @@ class Negotiation(Conversation):
         @see: L{Conversation.endOfInput}
         """
         self._machine.endOfInput()
+        if self._end is not None:
+            self._end.callback(None)
+
+    async def untilInputEnds(self) -> None:
+        """
+        Wait until the client ends its connection, which carries no data: what it sends
+        is thrown away.
+        """
+        self._machine.takeData()
+        if not self.inputOver:
+            self._end = Deferred()
+            self.transport.resumeProducing()
+            await self._end
 
     def answer(self, error: PeerError) -> bytes:
         """
@@ -99,7 +119,7 @@ class Negotiation(Conversation):
 
         @see: L{Conversation.workFailed}
         """
-        if self._machine.state is ServerState.RESULT:
+        if self._machine.state in (ServerState.BINDING, ServerState.RESULT):
             self.fail(ReplyCode.GENERAL_FAILURE)
         else:
             self.end("failed")
@@ -137,6 +157,7 @@ class Negotiation(Conversation):
             self.end(admission.objection)
             return
         assert self.record is not None
+        self.identity = admission.identity
         self.record.user = str(admission.identity)
         self.session = admission.session
         operation = self.factory.operations.get(request.command)

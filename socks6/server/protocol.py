@@ -11,6 +11,9 @@ from twisted.internet.interfaces import IReactorTime
 from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
 from socks6.policy.sessions import SessionService
+from socks6.server.associate import associate
+from socks6.server.associations import Associations
+from socks6.server.bind import Binder, bind
 from socks6.server.connect import connect, noop
 from socks6.server.negotiation import Negotiation
 from socks6.serving.factory import ClientProtocol, ServingFactory
@@ -24,7 +27,12 @@ from socks6.wire.codec import Codec
 Operation = Callable[[Negotiation, Request], Awaitable[None]]
 
 #: What each command does.
-OPERATIONS: Mapping[int, Operation] = {Command.NOOP: noop, Command.CONNECT: connect}
+OPERATIONS: Mapping[int, Operation] = {
+    Command.NOOP: noop,
+    Command.CONNECT: connect,
+    Command.BIND: bind,
+    Command.UDP_ASSOCIATE: associate,
+}
 
 
 class SOCKS6ServerProtocol(ClientProtocol):
@@ -48,6 +56,8 @@ class SOCKS6ServerFactory(ServingFactory):
         authenticator: Authenticator | None = None,
         *,
         sessions: SessionService | None = None,
+        binder: Binder | None = None,
+        associations: Associations | None = None,
         requestTimeout: float = 10.0,
         idleTimeout: float | None = None,
         codec: Codec = DEFAULT_CODEC,
@@ -57,6 +67,9 @@ class SOCKS6ServerFactory(ServingFactory):
         @param outbound: The way to remote hosts.
         @param authenticator: Who is let in; by default everybody.
         @param sessions: The clients' sessions; by default, the proxy's own, in memory.
+        @param binder: Opens ports for clients; by default, BIND is not supported.
+        @param associations: Those of the proxy; by default, UDP ASSOCIATE is not
+            supported.
         @param requestTimeout: Seconds that a client may take to say what it
             wants and who it is.
         @param idleTimeout: Seconds without an octet either way after which a
@@ -69,6 +82,8 @@ class SOCKS6ServerFactory(ServingFactory):
         self.outbound = outbound
         self.authenticator = authenticator or Authenticator()
         self.sessions = sessions or SessionService(clock)
+        self.binder = binder
+        self.associations = associations
         self.codec = codec
         self.operations = operations
 

@@ -16,6 +16,8 @@ from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.policy.authentication import Authenticator
 from socks6.policy.sessions import SessionService
+from socks6.server.associations import Associations
+from socks6.server.bind import Binder
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.serving.service import ListeningService
 
@@ -35,6 +37,8 @@ def proxyService(
     *,
     outbound: IOutbound | None = None,
     sessions: SessionService | None = None,
+    binder: Binder | None = None,
+    associations: Associations | None = None,
     connectTimeout: float = 30.0,
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
@@ -53,6 +57,10 @@ def proxyService(
     @param sessions: The clients' sessions, maybe shared with other proxies; a
         service of its own, which the caller starts and stops.  By default, the
         proxy has its own in memory.
+    @param binder: Opens ports for clients; by default, BIND is not supported.
+    @param associations: Passes datagrams, which a
+        L{DatagramService<socks6.server.datagramservice.DatagramService>} takes from
+        clients; by default, UDP ASSOCIATE is not supported.
     @param connectTimeout: Seconds that a remote host may take to answer.
     @param requestTimeout: Seconds that a client may take to say what it wants
         and who it is.
@@ -70,6 +78,8 @@ def proxyService(
         outbound or DirectOutbound(reactor, connectTimeout, ThreadedResolver(threads)),
         Authenticator(checkers),
         sessions=sessions,
+        binder=binder,
+        associations=associations,
         requestTimeout=requestTimeout,
         idleTimeout=idleTimeout,
     )

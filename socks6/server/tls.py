@@ -5,6 +5,7 @@ TLS on top of any listening endpoint.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
@@ -24,6 +25,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from socks6.certificates import certificatesIn, privateKeyIn
+from socks6.dtls import newContext
 
 
 def serverContext(
@@ -62,6 +64,35 @@ def serverContext(
     # Twisted would end the handshake with a client that offers any.
     context.set_alpn_select_callback(lambda connection, offered: SSL.NO_OVERLAPPING_PROTOCOLS)
     return options
+
+
+def datagramContext(
+    certificate: Path, privateKey: Path | None = None, clientCA: Path | None = None
+) -> SSL.Context:
+    """
+    Make the context of a DTLS server: the same for datagrams.
+
+    @raise OSError: See L{serverContext}, of which the arguments are.
+    @raise ValueError: The same.
+    """
+    keyFile = privateKey or certificate
+    first, *rest = certificatesIn(certificate)
+    context = newContext()
+    context.use_certificate(first.original)
+    for each in rest:
+        context.add_extra_chain_cert(each.original)
+    key = privateKeyIn(keyFile)
+    try:
+        # This checks that certificate and key belong together.
+        context.use_privatekey(key)
+    except SSL.Error as error:
+        raise ValueError(f"{keyFile}: not the private key of {certificate}") from error
+    if clientCA is not None:
+        store: Any = context.get_cert_store()
+        for each in certificatesIn(clientCA):
+            store.add_cert(each.original)
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    return context
 
 
 @implementer(IStreamServerEndpoint)

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
 from twisted.python import usage
 
 from socks6.client.urls import PROXY_VARIABLE, ProxyURL, passwordInEnvironment
@@ -20,6 +21,8 @@ from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import checkedURL, upstreamProxy
 from socks6.tap.readings import duration
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
+
+_log = Logger()
 
 
 class Options(CommonOptions):
@@ -143,10 +146,17 @@ def makeService(options: Options) -> IService:
     raiseDescriptorLimit(reactor)
     service = CommandLineService(options)
     isolations = options.isolations
+    proxies = [upstreamProxy(reactor, url) for url in options.proxies]
+    for proxy in proxies:
+        if proxy.datagrams is None:
+            _log.info(
+                "No UDP ASSOCIATE through {proxy}: its URL has neither dtls= nor udp=",
+                proxy=proxy.name,
+            )
     localService(
         reactor,
         [serverFromString(reactor, port) for port in options.ports],
-        [upstreamProxy(reactor, url) for url in options.proxies],
+        proxies,
         transparentEndpoints=[serverFromString(reactor, port) for port in options.transparentPorts],
         isolations=frozenset([Isolation.AUTH]) if isolations is None else isolations,
         optimistic=options.optimism,

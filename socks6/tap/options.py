@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.cred.checkers import (
     ICredentialsChecker,
     InMemoryUsernamePasswordDatabaseDontUse,
@@ -18,7 +19,8 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.python import usage
 
 from socks6.listening import endpointDescription
-from socks6.server.tls import serverContext
+from socks6.server.tls import datagramContext, serverContext
+from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
@@ -26,12 +28,13 @@ from socks6.tap.sessions import SessionOptions
 from socks6.text import octets
 
 
-class Options(CommonOptions, AuthOptionMixin, SessionOptions, OutboundOptions):
+class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, OutboundOptions):
     """
     The options of C{twistd socks6}.
 
     @ivar tlsPorts: Endpoint strings to listen on with TLS.
     @ivar tlsContext: The server's side of TLS, if there are such ports.
+    @ivar dtlsContext: The same of DTLS.
     @ivar passwordFiles: The files that C{--auth file:} names.
     """
 
@@ -50,6 +53,7 @@ class Options(CommonOptions, AuthOptionMixin, SessionOptions, OutboundOptions):
         ),
         *SessionOptions.parameters,
         *OutboundOptions.parameters,
+        *CommandOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -61,9 +65,11 @@ class Options(CommonOptions, AuthOptionMixin, SessionOptions, OutboundOptions):
         """
         Begin with no ports.
         """
-        super().__init__()
+        CommonOptions.__init__(self)
+        CommandOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: CertificateOptions | None = None
+        self.dtlsContext: SSL.Context | None = None
         self.passwordFiles: list[Path] = []
 
     def opt_port(self, port: str) -> None:
@@ -165,15 +171,20 @@ class Options(CommonOptions, AuthOptionMixin, SessionOptions, OutboundOptions):
             for name in ("certificate", "private-key", "client-ca")
         }
         certificate = files["certificate"]
-        if not self.tlsPorts:
+        if not self.tlsPorts and not self.dtlsPorts:
             for name, path in files.items():
                 if path is not None:
-                    raise usage.UsageError(f"--{name} needs a --tls-port")
+                    raise usage.UsageError(f"--{name} needs a --tls-port or a --dtls-port")
             return
         if certificate is None:
-            raise usage.UsageError("--tls-port needs a --certificate")
+            port = "--tls-port" if self.tlsPorts else "--dtls-port"
+            raise usage.UsageError(f"{port} needs a --certificate")
         try:
             self.tlsContext = serverContext(certificate, files["private-key"], files["client-ca"])
+            if self.dtlsPorts:
+                self.dtlsContext = datagramContext(
+                    certificate, files["private-key"], files["client-ca"]
+                )
         except OSError as error:
             raise usage.UsageError(f"{error.filename}: {error.strerror}") from error
         except ValueError as error:

@@ -35,7 +35,9 @@ def upstreamProxy(reactor: Any, url: ProxyURL) -> UpstreamProxy:
     @raise OSError: A file that the URL names cannot be read any more.
     @raise ValueError: What a file holds does not serve any more.
     """
-    return UpstreamProxy(reactor, str(url), url.endpoint(reactor), url.credentials)
+    return UpstreamProxy(
+        reactor, str(url), url.endpoint(reactor), url.credentials, url.datagramRoute()
+    )
 
 
 def checkedURL(text: str, password: bytes | None = None) -> ProxyURL:
@@ -48,6 +50,7 @@ def checkedURL(text: str, password: bytes | None = None) -> ProxyURL:
     url = proxyURL(text, password)
     try:
         url.encryption()
+        url.datagramRoute()
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror}") from error
     return url

@@ -8,11 +8,14 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
 
 from socks6.server.service import proxyService
 from socks6.server.tls import TLSServerEndpoint
 from socks6.tap.options import Options
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
+
+_log = Logger()
 
 
 def makeService(options: Options) -> IService:
@@ -34,14 +37,29 @@ def makeService(options: Options) -> IService:
     outbound = options.outbound(reactor)
     if IService.providedBy(outbound):
         outbound.setServiceParent(service)
-    proxyService(  # type: ignore[no-untyped-call]
+    # Whoever goes through another proxy may want nobody to know of this machine: hosts
+    # connect to it, and it sends datagrams to them, only where it connects to them itself.
+    isDirect = outbound is None
+    if not isDirect:
+        _log.info(
+            "BIND and UDP ASSOCIATE are refused: they would not go through the proxy that"
+            " --outbound names"
+        )
+    associations = options.associations(reactor) if isDirect else None
+    proxy = proxyService(
         reactor,
         endpoints,
         options.checkers,
         outbound=outbound,
         sessions=sessions,
+        binder=options.binder(reactor) if isDirect else None,
+        associations=associations,
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
-    ).setServiceParent(service)
+    )
+    proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
+    if associations is not None:
+        datagrams = options.datagramService(proxy, associations, options.dtlsContext)
+        datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]
     return service

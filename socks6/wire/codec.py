@@ -182,6 +182,14 @@ class Codec(Protocol):
         Write an Association Confirmation.
         """
 
+    def datagramHeaderLength(self, datagram: bytes) -> int:
+        """
+        Find the end of a datagram's header: the payload follows.
+
+        @raise VersionMismatch: It begins with another version.
+        @raise MalformedMessage: It is not well-formed, or ends too early.
+        """
+
     def decodeDatagramHeader(self, datagram: bytes) -> tuple[DatagramHeader, int]:
         """
         Read the header of a datagram.

@@ -337,11 +337,10 @@ def encodeReply(reply: SOCKS5Reply) -> bytes:
 # --- datagrams ---
 
 
-def decodeDatagramHeader(datagram: bytes) -> tuple[SOCKS5DatagramHeader, int]:
+def datagramHeaderLength(datagram: Octets) -> int:
     """
-    Read the header of a datagram.
+    Find the end of a datagram's header, which the payload follows.
 
-    @return: The header, and how many octets it takes: the payload follows.
     @raise MalformedMessage: The datagram ends within its header, or the address
         cannot be read.
     @see: L{encodeDatagramHeader}
@@ -351,6 +350,19 @@ def decodeDatagramHeader(datagram: bytes) -> tuple[SOCKS5DatagramHeader, int]:
     end = addressEnd(datagram, _HEAD_LENGTH) + _PORT.size
     if len(datagram) < end:
         raise MalformedMessage("a datagram ends within its address")
+    return end
+
+
+def decodeDatagramHeader(datagram: bytes) -> tuple[SOCKS5DatagramHeader, int]:
+    """
+    Read the header of a datagram.
+
+    @return: The header, and how many octets it takes: the payload follows.
+    @raise MalformedMessage: The datagram ends within its header, or the address
+        cannot be read.
+    @see: L{encodeDatagramHeader}
+    """
+    end = datagramHeaderLength(datagram)
     return SOCKS5DatagramHeader(datagram[2], _decodeAddress(datagram, end)), end
 
 

@@ -4,20 +4,34 @@ Tests for the endpoint strings that begin with C{socks6:}.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString, connectProtocol, quoteStringArgument
-from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
+from twisted.internet.endpoints import (
+    clientFromString,
+    connectProtocol,
+    quoteStringArgument,
+    serverFromString,
+)
+from twisted.internet.error import TimeoutError
+from twisted.internet.interfaces import (
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
 from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import IPlugin
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from socks6.client.endpoints import SOCKS6ClientEndpoint
-from socks6.client.parsers import SHUTDOWN_TIMEOUT, SOCKS6ClientParser
+from socks6.client.listening import SOCKS6ServerEndpoint
+from socks6.client.parsers import SHUTDOWN_TIMEOUT, SOCKS6ClientParser, SOCKS6ServerParser
 from socks6.client.session import SOCKS6Session
+from socks6.values.address import Address
+from socks6.values.options import ListenBacklog, SessionRequest, TokenRequest, UsernamePassword
 from tests.client.doubles import REQUEST, Application, ProxyTransport
+from tests.client.listening import ServerFactory
 from tests.client.sessions import CONNECTED, FAREWELL, WITHIN, naming, opened, opening
 
 PROXY = r"proxy=tcp\:127.0.0.1\:1080"
@@ -188,6 +202,135 @@ class ParserTests(ParserTestCase):
             f"socks6:example.org:443:{PROXY}:username=ada:password=cret:session=",
             f"socks6:example.org:{PROXY}:username=ada:password=s3:cret",
             f"socks6:host=example.org:port=443:{PROXY}:username=ada:password=s3:cret",
+        ):
+            error = self.assertRaises((TypeError, ValueError), self.parse, description)
+            self.assertIn("\\:", str(error))
+            self.assertNotIn("cret", str(error))
+
+
+class ServerParserTests(ParserTestCase):
+    """
+    L{SOCKS6ServerParser}, by way of L{serverFromString}.
+    """
+
+    def parse(self, description: str) -> Any:
+        """
+        Make an endpoint.
+        """
+        return serverFromString(self.reactor, description)
+
+    def listen(self, description: str) -> ProxyTransport:
+        """
+        Begin to listen.
+
+        @return: The connection to the proxy.
+        """
+        self.listening = self.parse(description).listen(ServerFactory())
+        return self.accept()
+
+    def test_interfaces(self) -> None:
+        """
+        It is a plugin.
+        """
+        parser = SOCKS6ServerParser()
+        verifyObject(IPlugin, parser)
+        verifyObject(IStreamServerEndpointStringParser, parser)
+
+    def test_forms(self) -> None:
+        """
+        The port goes with and without its name; the backlog is that of C{tcp:} if nobody
+        says otherwise.
+        """
+        for description in (
+            f"socks6:port=8080:{PROXY}",
+            f"socks6:8080:{PROXY}",
+            f"socks6:{PROXY}:port=8080",
+            f"socks6:{PROXY}:8080:interface=0.0.0.0:session=no",
+        ):
+            self.assertIsInstance(self.parse(description), SOCKS6ServerEndpoint)
+            request = self.listen(description).request
+            host, port, *_ = self.reactor.tcpClients[-1]
+            self.assertEqual((host, port), ("127.0.0.1", 1080))
+            self.assertEqual(request.command, 2)
+            self.assertEqual(request.address, Address(IPv4Address("0.0.0.0"), 8080))
+            self.assertEqual(
+                list(request.options), [SessionRequest(), TokenRequest(64), ListenBacklog(50)]
+            )
+
+    def test_options(self) -> None:
+        """
+        Credentials, interface, backlog and timeout can be given.
+        """
+        transport = self.listen(
+            f"socks6:0:{PROXY}:username=ada:password=s3\\:cret:backlog=0:timeout=2.5"
+            f":interface={quoteStringArgument('2001:db8::7')}"
+        )
+        request = transport.request
+        self.assertEqual(request.address, Address(IPv6Address("2001:db8::7"), 0))
+        self.assertEqual(list(request.options), [UsernamePassword(b"ada", b"s3:cret")])
+        self.reactor.advance(2.4)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+        self.failureResultOf(self.listening, TimeoutError)
+
+    def test_session(self) -> None:
+        """
+        A named session is that of all endpoint strings, for clients as well.
+        """
+        ways = [
+            self.parse(f"socks6:8080:{PROXY}:session=work")._access,
+            self.parse(f"socks6:8081:{PROXY}:session=work:backlog=0")._access,
+            super().parse(f"socks6:example.org:443:{PROXY}:session=work")._access,
+        ]
+        self.assertIsInstance(ways[0], SOCKS6Session)
+        self.assertEqual(len(set(map(id, ways))), 1)
+
+    def test_wrongArguments(self) -> None:
+        """
+        Missing, unknown and repeated arguments are named.
+        """
+        for description, named in [
+            ("socks6:8080", "proxy"),
+            (f"socks6:{PROXY}", "port"),
+            (f"socks6:8080:port=8080:{PROXY}", "port"),
+            (f"socks6:example.org:8080:{PROXY}", "port"),
+            (f"socks6:8080:{PROXY}:prozy=yes", "prozy"),
+            (f"socks6:8080:{PROXY}:optimistic=yes", "optimistic"),
+        ]:
+            error = self.assertRaises(TypeError, self.parse, description)
+            self.assertIn(f"'{named}'", str(error))
+
+    def test_wrongValues(self) -> None:
+        """
+        A value that cannot be is an error which says what it is for.
+        """
+        for arguments, named in [
+            ("http", "port"),
+            ("65536", "port"),
+            ("8080:backlog=many", "backlog"),
+            ("8080:backlog=-1", "backlog"),
+            ("8080:interface=localhost", "interface"),
+            ("8080:session=", "session"),
+            ("8080:timeout=soon", "timeout"),
+            ("8080:timeout=0", "timeout"),
+            ("8080:username=ada", "password"),
+            ("8080:session=yes:password=s3cret", "username"),
+        ]:
+            error = self.assertRaises(ValueError, self.parse, f"socks6:{arguments}:{PROXY}")
+            self.assertIn(named, str(error))
+            self.assertNotIn("s3cret", str(error))
+
+    def test_unescapedColon(self) -> None:
+        """
+        Who forgets to escape a colon is told how to, and no secret is shown.
+        """
+        for description in (
+            "socks6:8080:proxy=tcp:127.0.0.1:1080",
+            f"socks6:8080:{PROXY}:username=ada:password=s3:cret",
+            f"socks6:8080:{PROXY}:username=ada:password=s3:cret=",
+            f"socks6:{PROXY}:username=ada:password=s3:cret",
+            f"socks6:8080:{PROXY}:username=ada:password=s3:backlog=cret",
         ):
             error = self.assertRaises((TypeError, ValueError), self.parse, description)
             self.assertIn("\\:", str(error))

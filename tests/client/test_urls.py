@@ -15,7 +15,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.client.urls import CONNECT_TIMEOUT, ProxyURL, passwordIn, proxyURL
-from socks6.server.tls import serverContext
+from socks6.dtls import DTLSConversation, DTLSDoor, DTLSFailed
+from socks6.server.tls import datagramContext, serverContext
 from socks6.values.options import UsernamePassword
 from tests.client.certificates import certificateFor
 from tests.client.doubles import Application, ApplicationFactory
@@ -111,10 +112,12 @@ class ProxyURLTests(FilesTestCase):
         sizes = "the proxy's user and password have 1 to 255 octets each"
         brackets = "no IPv6 address between the brackets of the proxy's URL"
         query = (
-            "behind the ? of the proxy's URL there may be ca=, certificate=, key= and"
-            " passwordfile=, once each"
+            "behind the ? of the proxy's URL there may be ca=, certificate=, key=,"
+            " passwordfile=, udp= and dtls=, once each"
         )
         lacking = "the proxy's URL has a user, and neither a password nor a passwordfile="
+        udp = "udp= of the proxy's URL is not within 1 to 65535"
+        dtls = udp.replace("udp", "dtls")
         for text, complaint in (
             ("", FORM),
             ("s3cret", FORM),
@@ -174,6 +177,18 @@ class ProxyURLTests(FilesTestCase):
             ),
             ("socks6://ada:s3cret@proxy?key=x", "key= is for socks6s://, which has TLS"),
             ("socks6s://ada:s3cret@proxy?key=x", "key= is of no use without certificate="),
+            ("socks6://ada:s3cret@proxy?udp=0", udp),
+            ("socks6://ada:s3cret@proxy?udp=65536", udp),
+            ("socks6://ada:s3cret@proxy?udp=s3cret", udp),
+            ("socks6://ada:s3cret@proxy?udp=-1", udp),
+            ("socks6://ada:s3cret@proxy?udp=\u0661", udp),
+            ("socks6s://ada:s3cret@proxy?dtls=000001", dtls),
+            ("socks6s://ada:s3cret@proxy?udp=1&udp=1", query),
+            (
+                "socks6s://ada:s3cret@proxy?udp=1&dtls=2",
+                "udp= and dtls= of the proxy's URL contradict each other",
+            ),
+            ("socks6://ada:s3cret@proxy?dtls=1", "dtls= is for socks6s://, which has TLS"),
         ):
             error = errorOf(ValueError, proxyURL, text)
             self.assertEqual(str(error), complaint, text)
@@ -192,6 +207,23 @@ class ProxyURLTests(FilesTestCase):
         )
         url = proxyURL("socks6s://proxy?ca=%ff")
         self.assertEqual(url.files, {"ca": here / os.fsdecode(b"\xff")})
+
+    def test_datagramRoute(self) -> None:
+        """
+        Datagrams go where TCP goes, or to the port that the URL names; where TLS is
+        spoken, only if it names one.
+        """
+        for text, port in (
+            ("socks6://proxy", 1080),
+            ("socks6://proxy:99", 99),
+            ("socks6://proxy:99?udp=65535", 65535),
+            ("socks6s://proxy:99?udp=1", 1),
+        ):
+            route = proxyURL(text).datagramRoute()
+            assert route is not None, text
+            self.assertEqual((route.port, route.dtls), (port, None), text)
+        for text in ("socks6s://proxy", "socks6s://proxy:1443"):
+            self.assertIsNone(proxyURL(text).datagramRoute(), text)
 
     def test_passwordFile(self) -> None:
         """
@@ -322,6 +354,56 @@ class EndpointTests(FilesTestCase):
         for host in ("localhost", "127.0.0.1"):
             _, there = self.shake(proxyURL(f"socks6s://{host}?ca={self.authority.path}"))
             self.assertHeard(there)
+
+    def shakeWithDTLS(self, url: ProxyURL, *clientCA: Path) -> bool:
+        """
+        Shake hands with a DTLS server that is called localhost, as far as that goes.
+
+        @param clientCA: Whose certificates it wants.
+        @return: Whether both sides are content.
+        """
+        route = url.datagramRoute()
+        assert route is not None and route.dtls is not None
+        self.assertEqual(route.port, 1443)
+        client = route.dtls.conversation()
+        door = DTLSDoor(datagramContext(self.authority.server().path, None, *clientCA))
+        server: DTLSConversation | None = None
+        try:
+            client.start()
+            for _ in range(10):
+                for datagram in list(client.outgoing()):
+                    if server is not None:
+                        list(server.receive(datagram))
+                        continue
+                    server, answer = door.knock("client", datagram)
+                    if server is not None:
+                        server.start()
+                    elif answer:
+                        list(client.receive(answer))
+                for datagram in [] if server is None else list(server.outgoing()):
+                    list(client.receive(datagram))
+        except DTLSFailed:
+            return False
+        return client.isEstablished and server is not None and server.isEstablished
+
+    def test_DTLS(self) -> None:
+        """
+        With DTLS, the same authority must vouch for the proxy, and our certificate is
+        shown to who asks.
+        """
+        (self.folder / "other").mkdir()
+        other = Authority(self.folder / "other")
+        certificate = self.authority.client().path
+        for text, clientCA, isWell in (
+            (f"ca={self.authority.path}", (), True),
+            (f"ca={other.path}", (), False),
+            (f"ca={self.authority.path}&certificate={certificate}", (self.authority.path,), True),
+            (f"ca={self.authority.path}", (self.authority.path,), False),
+        ):
+            url = proxyURL(f"socks6s://localhost?{text}&dtls=1443")
+            self.assertIs(self.shakeWithDTLS(url, *clientCA), isWell, text)
+        url = proxyURL(f"socks6s://elsewhere?ca={self.authority.path}&dtls=1443")
+        self.assertFalse(self.shakeWithDTLS(url))
 
     def test_stranger(self) -> None:
         """

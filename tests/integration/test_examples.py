@@ -14,7 +14,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.chain import portOf
-from tests.integration.programs import run
+from tests.integration.programs import curl, run, running
 from tests.integration.socks5server import SOCKS5Server
 from tests.integration.twistd import Twistd
 from tests.integration.webserver import WebServer
@@ -115,3 +115,29 @@ class IsolatedTests(SynchronousTestCase):
         self.assertNotEqual(first, third)
         self.assertNotIn(None, upstream.who)
         proxy.waitFor(lambda: proxy.output().count(" - noop ") == 2, "they are not ended")
+
+
+class PublishedTests(SynchronousTestCase):
+    """
+    examples/published.py.
+    """
+
+    def test_folderAtTheProxy(self) -> None:
+        """
+        The folder's files can be fetched from the proxy, by whoever does not know
+        SOCKS, until the program is told to end.
+        """
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "page").write_bytes(b"published\n")
+        proxy = Twistd(self, "--port=0")
+        example = str(EXAMPLES / "published.py")
+        way = ("--proxy", f"tcp:127.0.0.1:{portOf(proxy)}")
+        with running(sys.executable, example, *way, str(folder)) as process:
+            assert process.stdout is not None
+            url = process.stdout.readline().decode().strip()
+            for _ in range(5):
+                self.assertEqual(curl(self, f"{url}page").body, b"published\n")
+            process.terminate()
+            process.wait(30)
+        proxy.waitFor(lambda: " - noop " in proxy.output(), "its session is not ended")

@@ -32,6 +32,23 @@ class MistakeTests(ChainTestCase):
             self.assertEqual(output.count("\n"), 1, output)
             self.assertTrue(output.startswith("twistd socks6: "), output)
 
+    def test_bind(self) -> None:
+        """
+        So it is with the ports that clients may open.
+        """
+        for argument in (
+            "--bind-address=localhost",
+            "--bind-ports=80",
+            "--bind-timeout=never",
+            "--max-backlog=1",
+            "--advertise=0.0.0.0",
+        ):
+            twistd = Twistd(self, "--port=0", argument)
+            self.assertEqual(twistd.wait(), 1)
+            output = twistd.output()
+            self.assertEqual(output.count("\n"), 1, output)
+            self.assertTrue(output.startswith("twistd socks6: "), output)
+
     def test_local(self) -> None:
         """
         The same for the local proxifier, which is not open to the world by accident.

@@ -23,7 +23,7 @@ REFUSED, BROKEN = 2, 3
 OFFERS = {
     "sessions": {"offered": True, "trusted": True, "usable": True},
     "tokens": {"offered": True, "window": 64, "usable": True},
-    "commands": {"bind": "no", "udpAssociate": "no"},
+    "commands": {"bind": "yes", "udpAssociate": "yes"},
 }
 
 PHASES = ["connect", "authentication", "operation"]

@@ -16,7 +16,7 @@ from socks6.machine.events import (
     CredentialsDemanded,
     OperationReplied,
 )
-from socks6.values.codes import AuthenticationMethod, ReplyCode
+from socks6.values.codes import AuthenticationMethod, Command, ReplyCode
 from socks6.values.messages import AuthenticationReply, OperationReply, Request
 from socks6.values.options import (
     AuthenticationMethods,
@@ -51,6 +51,7 @@ from tests.machine.samples import (
     TOO_MANY_OPTIONS,
     WRONG,
     conversations,
+    offering,
     routes,
 )
 from tests.machine.watch import WatchedCodec
@@ -64,44 +65,94 @@ def hear(octets: bytes) -> Callable[[ClientConnection], list[object]]:
     return lambda machine: list(machine.receive(octets))
 
 
-#: What we do.
-OUR_STEPS: Mapping[_Step, Callable[[ClientConnection], object]] = {
-    _Step.REQUEST_SENT: lambda machine: machine.open(OFFERING),
+def ask(command: Command) -> Callable[[ClientConnection], object]:
+    """
+    Make the step that sends a request.
+    """
+    return lambda machine: machine.open(offering(command=command))
+
+
+#: Step -> the command for which alone it can happen.
+_OF_BIND = dict.fromkeys([_Step.BIND_AUTHENTICATED], Command.BIND)
+_OF_ASSOCIATE = dict.fromkeys(
+    [_Step.ASSOCIATED, _Step.INITIALIZED, _Step.CONFIRMED], Command.UDP_ASSOCIATE
+)
+_ONLY_FOR = {**_OF_BIND, **_OF_ASSOCIATE}
+
+#: Command -> the step that another one stands for.
+_NEVER_FOR = {Command.BIND: _Step.AUTHENTICATED, Command.UDP_ASSOCIATE: _Step.SUCCEEDED}
+
+#: Command -> what can happen to a request that has it.
+COMMAND_STEPS: Mapping[Command, set[_Step]] = {
+    command: {
+        step
+        for step in _Step
+        if _ONLY_FOR.get(step, command) is command and step is not _NEVER_FOR.get(command)
+    }
+    for command in (Command.CONNECT, Command.BIND, Command.UDP_ASSOCIATE)
+}
+
+#: The rows of the table that are about a request with a command.
+TABLES = {
+    command: {row: target for row, target in TRANSITIONS.items() if row[1] in steps}
+    for command, steps in COMMAND_STEPS.items()
+}
+
+#: What we do, besides the request.
+CREDENTIALS_STEP: Mapping[_Step, Callable[[ClientConnection], object]] = {
     _Step.CREDENTIALS_SENT: lambda machine: machine.authenticate(CREDENTIALS),
 }
 
 #: What the proxy does.
 PROXY_STEPS: Mapping[_Step, bytes] = {
     _Step.AUTHENTICATED: OCTETS[ACCEPTED],
+    _Step.BIND_AUTHENTICATED: OCTETS[ACCEPTED],
     _Step.CREDENTIALS_DEMANDED: OCTETS[DEMAND],
     _Step.REFUSED: OCTETS[REFUSED],
     _Step.CREDENTIALS_ANSWERED: OCTETS[RIGHT],
     _Step.SUCCEEDED: OCTETS[SUCCEEDED],
+    _Step.ASSOCIATED: OCTETS[SUCCEEDED],
+    _Step.INITIALIZED: bytes.fromhex("f0e0d0c0"),
+    _Step.CONFIRMED: bytes.fromhex("00"),
     _Step.FAILED: OCTETS[FAILED],
 }
 
-STEPS: Mapping[_Step, Callable[[ClientConnection], object]] = {
-    **OUR_STEPS,
-    **{step: hear(octets) for step, octets in PROXY_STEPS.items()},
+#: Command -> what is done for each step.
+STEPS: Mapping[Command, Mapping[_Step, Callable[[ClientConnection], object]]] = {
+    command: {
+        _Step.REQUEST_SENT: ask(command),
+        **CREDENTIALS_STEP,
+        **{step: hear(octets) for step, octets in PROXY_STEPS.items() if step in steps},
+    }
+    for command, steps in COMMAND_STEPS.items()
 }
 
-ROUTES = routes(TRANSITIONS, ClientState.IDLE)
+OUR_STEPS = (_Step.REQUEST_SENT, _Step.CREDENTIALS_SENT)
+
+ROUTES = {command: routes(table, ClientState.IDLE) for command, table in TABLES.items()}
 
 #: States in which the proxy may send what it wants, or nothing.
 DONE = (ClientState.OPEN, ClientState.CLOSED)
+
+#: States in which any octets may be what is waited for, or the rest of it.
+NAMED = (ClientState.ASSOCIATION, ClientState.CONFIRMATION)
 
 #: What a proxy sends that needs no authentication, and one that does.
 STRAIGHT = OCTETS[ACCEPTED] + OCTETS[SUCCEEDED]
 EXCHANGE = OCTETS[DEMAND] + OCTETS[RIGHT] + OCTETS[CONFIRMED] + OCTETS[SUCCEEDED]
 
 
-def clientIn(state: ClientState) -> ClientConnection:
+def clientIn(state: ClientState, command: Command | None = None) -> ClientConnection:
     """
     Make a machine and lead it to a state.
+
+    @param command: That of its request; L{None}: any that leads there.
     """
+    if command is None:
+        command = next(each for each, found in ROUTES.items() if state in found)
     machine = ClientConnection(DRAFT_06)
-    for step in ROUTES[state]:
-        STEPS[step](machine)
+    for step in ROUTES[command][state]:
+        STEPS[command][step](machine)
     return machine
 
 
@@ -121,68 +172,86 @@ class StateTableTests(SynchronousTestCase):
     def test_conversations(self) -> None:
         """
         A conversation goes one of these ways: there is at most one demand, and
-        after a reply that is final comes nothing.
+        after a reply that is final comes nothing.  To BIND there are two Operation
+        Replies, unless the first one is a failure, and to UDP ASSOCIATE one, with the
+        association's name and the confirmation behind it.
         """
         exchange = "REQUEST_SENT CREDENTIALS_DEMANDED CREDENTIALS_SENT CREDENTIALS_ANSWERED"
-        self.assertEqual(
-            sorted(conversations(TRANSITIONS, ClientState.IDLE)),
-            sorted(
-                [
-                    "REQUEST_SENT REFUSED",
-                    "REQUEST_SENT AUTHENTICATED SUCCEEDED",
-                    "REQUEST_SENT AUTHENTICATED FAILED",
-                    f"{exchange} REFUSED",
-                    f"{exchange} AUTHENTICATED SUCCEEDED",
-                    f"{exchange} AUTHENTICATED FAILED",
-                ]
+        for command, ends in {
+            Command.CONNECT: ("AUTHENTICATED SUCCEEDED", "AUTHENTICATED FAILED"),
+            Command.BIND: (
+                "BIND_AUTHENTICATED SUCCEEDED SUCCEEDED",
+                "BIND_AUTHENTICATED SUCCEEDED FAILED",
+                "BIND_AUTHENTICATED FAILED",
             ),
-        )
+            Command.UDP_ASSOCIATE: (
+                "AUTHENTICATED ASSOCIATED INITIALIZED CONFIRMED",
+                "AUTHENTICATED FAILED",
+            ),
+        }.items():
+            self.assertEqual(
+                sorted(conversations(TABLES[command], ClientState.IDLE)),
+                sorted(
+                    f"{way} {end}"
+                    for way in ("REQUEST_SENT", exchange)
+                    for end in ("REFUSED", *ends)
+                ),
+                command.name,
+            )
 
     def test_everyState(self) -> None:
         """
         Each state can be reached, and the machine gets there.
         """
-        for state in ClientState:
-            self.assertIs(clientIn(state).state, state)
+        for command, found in ROUTES.items():
+            for state in found:
+                self.assertIs(clientIn(state, command).state, state, command.name)
+        self.assertEqual({state for found in ROUTES.values() for state in found}, set(ClientState))
 
     def test_everyRow(self) -> None:
         """
         Each step in the table leads to the state that stands there.
         """
-        for (state, step), target in TRANSITIONS.items():
-            machine = clientIn(state)
-            STEPS[step](machine)
-            self.assertIs(machine.state, target, f"{step.name} in state {state.name}")
+        for command, table in TABLES.items():
+            for (state, step), target in table.items():
+                if state in ROUTES[command]:
+                    machine = clientIn(state, command)
+                    STEPS[command][step](machine)
+                    case = f"{command.name}: {step.name} in state {state.name}"
+                    self.assertIs(machine.state, target, case)
 
     def test_everyStep(self) -> None:
         """
         No step is left out of these tests.
         """
-        self.assertEqual(set(STEPS), set(_Step))
+        self.assertEqual({step for steps in STEPS.values() for step in steps}, set(_Step))
 
     def test_outOfTurn(self) -> None:
         """
         A step of ours that the table does not have is our mistake, and changes
         nothing.
         """
-        for state, step in product(ClientState, OUR_STEPS):
-            if (state, step) not in TRANSITIONS:
-                case = f"{step.name} in state {state.name}"
-                machine = clientIn(state)
-                self.assertIsNotNone(errorOf(UsageError, STEPS[step], machine), case)
-                self.assertIs(machine.state, state, case)
+        for command, steps in STEPS.items():
+            for state, step in product(ROUTES[command], OUR_STEPS):
+                if (state, step) not in TRANSITIONS:
+                    case = f"{command.name}: {step.name} in state {state.name}"
+                    machine = clientIn(state, command)
+                    self.assertIsNotNone(errorOf(UsageError, steps[step], machine), case)
+                    self.assertIs(machine.state, state, case)
 
     def test_proxyOutOfTurn(self) -> None:
         """
         A step of the proxy that the table does not have is never taken; it is
         the proxy's mistake, known when its input ends at the latest.
         """
-        for state, (step, octets) in product(set(ClientState) - set(DONE), PROXY_STEPS.items()):
-            if (state, step) not in TRANSITIONS:
-                case = f"{step.name} in state {state.name}"
-                machine = clientIn(state)
+        for command, steps in STEPS.items():
+            for state, step in product(set(ROUTES[command]) - set(DONE), set(PROXY_STEPS)):
+                if step not in steps or (state, step) in TRANSITIONS or state in NAMED:
+                    continue
+                case = f"{command.name}: {step.name} in state {state.name}"
+                machine = clientIn(state, command)
                 events: list[object] = []
-                error = errorOf(PeerError, hearToTheEnd, machine, octets, events)
+                error = errorOf(PeerError, hearToTheEnd, machine, PROXY_STEPS[step], events)
                 self.assertIsNotNone(error, case)
                 self.assertEqual(events, [], case)
                 self.assertIs(machine.state, state, case)
@@ -261,6 +330,21 @@ class ReceiveTests(SynchronousTestCase):
                 f"cut at {cut}",
             )
             self.assertEqual(transcript.sent, OCTETS[OFFERING] + OCTETS[CREDENTIALS])
+            self.assertEqual(transcript.data, b"banner", f"cut at {cut}")
+
+    def test_everySplitOfBinding(self) -> None:
+        """
+        BIND has two Operation Replies, and what stands behind the second one is what
+        the host has sent.
+        """
+        octets = STRAIGHT + OCTETS[SUCCEEDED] + b"banner"
+        for cut in range(len(octets) + 1):
+            transcript = consume(offering(command=Command.BIND), [octets[:cut], octets[cut:]])
+            self.assertEqual(
+                transcript.events,
+                [Authenticated(ACCEPTED), *[OperationReplied(SUCCEEDED)] * 2],
+                f"cut at {cut}",
+            )
             self.assertEqual(transcript.data, b"banner", f"cut at {cut}")
 
     def test_octetByOctet(self) -> None:
@@ -511,6 +595,13 @@ BROKEN: Mapping[ClientState, Mapping[str, tuple[str, type[PeerError]]]] = {
         "another minor version": ("06 01", VersionMismatch),
         "unknown type": ("06 00 ff", MalformedMessage),
     },
+    ClientState.BINDING: {
+        "unknown address type": ("00 0000 02", UnknownAddressType),
+        "short option": ("00 0000 01 00000000 0003 e0 0000", MalformedMessage),
+    },
+    ClientState.CONFIRMATION: {
+        "another octet": ("01", MalformedMessage),
+    },
     ClientState.RESULT: {
         "unknown address type": ("00 0000 02", UnknownAddressType),
         "failure with an unknown address type": ("05 0000 00", UnknownAddressType),
@@ -531,10 +622,11 @@ class BrokenReplyTests(SynchronousTestCase):
 
     def test_everyReadingState(self) -> None:
         """
-        There are broken replies here for each state in which one is read.
+        There are broken replies here for each state in which one is read, but for that
+        in which any octets are right.
         """
         reading = {state for state, step in TRANSITIONS if step in PROXY_STEPS}
-        self.assertEqual(set(BROKEN), reading)
+        self.assertEqual(set(BROKEN), reading - {ClientState.ASSOCIATION})
 
     def test_broken(self) -> None:
         """
@@ -606,7 +698,8 @@ class EndOfInputTests(SynchronousTestCase):
         """
         After the first reply there is no Version Mismatch Reply.
         """
-        for state in set(ClientState) - {ClientState.VERDICT, ClientState.CREDENTIALS_CHECK}:
+        others = {ClientState.VERDICT, ClientState.CREDENTIALS_CHECK, ClientState.CONFIRMATION}
+        for state in set(ClientState) - others:
             machine = clientIn(state)
             self.assertEqual(list(machine.receive(b"\x06\x00")), [], state.name)
             error = errorOf(PeerError, machine.endOfInput)

@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.machine.client import ClientConnection, ClientState
 from socks6.machine.events import (
+    AssociationConfirmed,
+    AssociationInitialized,
     Authenticated,
     AuthenticationRefused,
     ClientEvent,
@@ -24,7 +26,12 @@ from socks6.machine.events import (
 )
 from socks6.machine.server import ServerConnection, ServerState
 from socks6.values.codes import AuthenticationMethod, Command
-from socks6.values.messages import AuthenticationReply, OperationReply, Request
+from socks6.values.messages import (
+    AssociationInitialization,
+    AuthenticationReply,
+    OperationReply,
+    Request,
+)
 from socks6.values.options import AuthenticationMethods, Option, OptionList, UsernamePassword
 from socks6.wire import DRAFT_06
 from tests.machine.drivers import Answers
@@ -45,6 +52,12 @@ from tests.machine.samples import (
 EARLY = b"\x01\x03ada\x05guess"
 
 OFFER = AuthenticationMethods(len(EARLY), (AuthenticationMethod.USERNAME_PASSWORD,))
+#: What the proxy says between its reply to UDP ASSOCIATE and what follows.
+ASSOCIATED = (
+    DRAFT_06.encodeAssociationInitialization(AssociationInitialization(7))
+    + DRAFT_06.encodeAssociationConfirmation()
+)
+
 OTHER_CREDENTIALS = UsernamePassword(b"eve", b"guess")
 
 
@@ -161,9 +174,13 @@ class Pair:
         self.serverEvents.append(event)
         for message in self.way.answers[type(event)]:
             self._toClient += self.server.send(message)
+        if self.server.state is ServerState.BINDING:
+            self._toClient += self.server.send(SUCCEEDED)
         if self.server.state is ServerState.RESULT:
             self._toClient += self.server.send(self.outcome)
         if self.server.state is ServerState.OPEN:
+            if self.request.command == Command.UDP_ASSOCIATE:
+                self._toClient += ASSOCIATED
             self._toClient += b"banner"
 
     def _actAsClient(self, event: ClientEvent) -> None:
@@ -209,7 +226,8 @@ class ConversationTests(SynchronousTestCase):
     def test_clientEvents(self) -> None:
         """
         The client learns of the demand, of the verdict, and, if it was let in,
-        of the outcome.
+        of the outcome: for BIND in two replies, for UDP ASSOCIATE with the association's
+        name and the news that it works.
         """
         for name, pair in pairs():
             expected: list[ClientEvent] = [CredentialsDemanded()] if pair.way.exchange else []
@@ -217,7 +235,12 @@ class ConversationTests(SynchronousTestCase):
             if verdict is REFUSED:
                 expected.append(AuthenticationRefused(verdict))
             else:
-                expected += [Authenticated(verdict), OperationReplied(pair.outcome)]
+                expected.append(Authenticated(verdict))
+                if pair.request.command == Command.BIND:
+                    expected.append(OperationReplied(SUCCEEDED))
+                expected.append(OperationReplied(pair.outcome))
+                if pair.request.command == Command.UDP_ASSOCIATE and pair.outcome is SUCCEEDED:
+                    expected += [AssociationInitialized(7), AssociationConfirmed()]
             self.assertEqual(pair.clientEvents, expected, name)
 
     def test_states(self) -> None:

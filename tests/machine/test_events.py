@@ -10,6 +10,8 @@ from typing import get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.machine.events import (
+    AssociationConfirmed,
+    AssociationInitialized,
     Authenticated,
     AuthenticationRefused,
     ClientEvent,
@@ -43,6 +45,8 @@ EVENTS = (
     Authenticated(AuthenticationReply(ACCEPTED.result, ACCEPTED.method, SECRETS)),
     AuthenticationRefused(AuthenticationReply(ACCEPTED.result, ACCEPTED.method, SECRETS)),
     OperationReplied(OperationReply(SUCCEEDED.code, SUCCEEDED.address, SECRETS)),
+    AssociationInitialized(7),
+    AssociationConfirmed(),
     SOCKS5Answered(b"\1\3ada\6s3cret"),
     SOCKS5RequestReceived(SOCKS5Request(1, TARGET), ProgramCredentials(b"ada", b"s3cret")),
     SOCKS5MethodsRefused(),

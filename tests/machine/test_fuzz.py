@@ -135,7 +135,9 @@ def proxyOctets(draw: st.DrawFn) -> bytes:
 
 
 PROXY_STREAMS = streams(proxyOctets())
-ASKED = st.sampled_from([PLAIN, OFFERING])
+ASKED = st.sampled_from(
+    [PLAIN, OFFERING, offering(command=Command.BIND), offering(command=Command.UDP_ASSOCIATE)]
+)
 
 
 # --- what takes long ---

@@ -69,16 +69,26 @@ def hear(octets: bytes) -> Callable[[ServerConnection], list[object]]:
     return lambda machine: list(machine.receive(octets))
 
 
-#: What the client does.
-CLIENT_STEPS: Mapping[_Step, bytes] = {
-    _Step.REQUEST_RECEIVED: OCTETS[OFFERING],
-    _Step.CREDENTIALS_RECEIVED: OCTETS[CREDENTIALS],
+#: Command -> what can happen to a request that has it.
+COMMAND_STEPS: Mapping[Command, set[_Step]] = {
+    Command.CONNECT: set(_Step) - {_Step.BIND_AUTHENTICATED},
+    Command.BIND: set(_Step) - {_Step.AUTHENTICATED},
 }
+
+#: The rows of the table that are about a request with a command.
+TABLES = {
+    command: {row: target for row, target in TRANSITIONS.items() if row[1] in steps}
+    for command, steps in COMMAND_STEPS.items()
+}
+
+#: What the client does, besides the request.
+CREDENTIALS_STEP = {_Step.CREDENTIALS_RECEIVED: OCTETS[CREDENTIALS]}
 
 #: What we do.
 OUR_STEPS: Mapping[_Step, Callable[[ServerConnection], object]] = {
     _Step.PEER_FAILED: lambda machine: machine.answer(MalformedMessage(), anonymous=False),
     _Step.AUTHENTICATED: say(ACCEPTED),
+    _Step.BIND_AUTHENTICATED: say(ACCEPTED),
     _Step.CREDENTIALS_DEMANDED: say(DEMAND),
     _Step.REFUSED: say(REFUSED),
     _Step.CREDENTIALS_ANSWERED: say(RIGHT),
@@ -86,27 +96,44 @@ OUR_STEPS: Mapping[_Step, Callable[[ServerConnection], object]] = {
     _Step.FAILED: say(FAILED),
 }
 
-STEPS: Mapping[_Step, Callable[[ServerConnection], object]] = {
-    **{step: hear(octets) for step, octets in CLIENT_STEPS.items()},
-    **OUR_STEPS,
+
+def clientSteps(command: Command) -> Mapping[_Step, bytes]:
+    """
+    Give what a client says whose request has a command.
+    """
+    request = DRAFT_06.encodeRequest(offering(command=command))
+    return {_Step.REQUEST_RECEIVED: request, **CREDENTIALS_STEP}
+
+
+#: Command -> what is done for each step.
+STEPS: Mapping[Command, Mapping[_Step, Callable[[ServerConnection], object]]] = {
+    command: {
+        **{step: hear(octets) for step, octets in clientSteps(command).items()},
+        **{step: act for step, act in OUR_STEPS.items() if step in steps},
+    }
+    for command, steps in COMMAND_STEPS.items()
 }
 
-ROUTES = routes(TRANSITIONS, ServerState.REQUEST)
+ROUTES = {command: routes(table, ServerState.REQUEST) for command, table in TABLES.items()}
 
 #: States in which the client's next message is read.
 READING = (ServerState.REQUEST, ServerState.CREDENTIALS)
 
 #: States in which application data can be told from the rest.
-TAKING = (ServerState.RESULT, ServerState.OPEN)
+TAKING = (ServerState.BINDING, ServerState.RESULT, ServerState.OPEN)
 
 
-def serverIn(state: ServerState) -> ServerConnection:
+def serverIn(state: ServerState, command: Command | None = None) -> ServerConnection:
     """
     Make a machine and lead it to a state.
+
+    @param command: That of its request; L{None}: any that leads there.
     """
+    if command is None:
+        command = next(each for each, found in ROUTES.items() if state in found)
     machine = ServerConnection(DRAFT_06)
-    for step in ROUTES[state]:
-        STEPS[step](machine)
+    for step in ROUTES[command][state]:
+        STEPS[command][step](machine)
     return machine
 
 
@@ -127,74 +154,87 @@ class StateTableTests(SynchronousTestCase):
     def test_conversations(self) -> None:
         """
         A conversation goes one of these ways: there is at most one demand, and
-        after a reply that is final comes nothing.
+        after a reply that is final comes nothing.  To BIND there are two Operation
+        Replies, unless the first one is a failure.
         """
         exchange = "REQUEST_RECEIVED CREDENTIALS_DEMANDED CREDENTIALS_RECEIVED CREDENTIALS_ANSWERED"
-        self.assertEqual(
-            sorted(conversations(TRANSITIONS, ServerState.REQUEST)),
-            sorted(
-                [
-                    "PEER_FAILED",
-                    "REQUEST_RECEIVED REFUSED",
-                    "REQUEST_RECEIVED AUTHENTICATED SUCCEEDED",
-                    "REQUEST_RECEIVED AUTHENTICATED FAILED",
-                    "REQUEST_RECEIVED CREDENTIALS_DEMANDED PEER_FAILED",
-                    f"{exchange} REFUSED",
-                    f"{exchange} AUTHENTICATED SUCCEEDED",
-                    f"{exchange} AUTHENTICATED FAILED",
-                ]
+        others = [
+            "PEER_FAILED",
+            "REQUEST_RECEIVED REFUSED",
+            "REQUEST_RECEIVED CREDENTIALS_DEMANDED PEER_FAILED",
+            f"{exchange} REFUSED",
+        ]
+        for command, successes in {
+            Command.CONNECT: ("AUTHENTICATED SUCCEEDED", "AUTHENTICATED FAILED"),
+            Command.BIND: (
+                "BIND_AUTHENTICATED SUCCEEDED SUCCEEDED",
+                "BIND_AUTHENTICATED SUCCEEDED FAILED",
+                "BIND_AUTHENTICATED FAILED",
             ),
-        )
+        }.items():
+            ways = [f"{way} {end}" for way in ("REQUEST_RECEIVED", exchange) for end in successes]
+            self.assertEqual(
+                sorted(conversations(TABLES[command], ServerState.REQUEST)),
+                sorted(others + ways),
+                command.name,
+            )
 
     def test_everyState(self) -> None:
         """
         Each state can be reached, and the machine gets there.
         """
-        for state in ServerState:
-            self.assertIs(serverIn(state).state, state)
+        for command, found in ROUTES.items():
+            for state in found:
+                self.assertIs(serverIn(state, command).state, state, command.name)
+        self.assertEqual({state for found in ROUTES.values() for state in found}, set(ServerState))
 
     def test_everyRow(self) -> None:
         """
         Each step in the table leads to the state that stands there.
         """
-        for (state, step), target in TRANSITIONS.items():
-            machine = serverIn(state)
-            STEPS[step](machine)
-            self.assertIs(machine.state, target, f"{step.name} in state {state.name}")
+        for command, table in TABLES.items():
+            for (state, step), target in table.items():
+                if state in ROUTES[command]:
+                    machine = serverIn(state, command)
+                    STEPS[command][step](machine)
+                    case = f"{command.name}: {step.name} in state {state.name}"
+                    self.assertIs(machine.state, target, case)
 
     def test_everyStep(self) -> None:
         """
         No step is left out of these tests.
         """
-        self.assertEqual(set(STEPS), set(_Step))
+        self.assertEqual({step for steps in STEPS.values() for step in steps}, set(_Step))
 
     def test_outOfTurn(self) -> None:
         """
         A step of ours that the table does not have is our mistake, and changes
         nothing.
         """
-        for state, step in product(ServerState, OUR_STEPS):
-            if (state, step) not in TRANSITIONS:
-                case = f"{step.name} in state {state.name}"
-                machine = serverIn(state)
-                self.assertIsNotNone(errorOf(UsageError, STEPS[step], machine), case)
-                self.assertIs(machine.state, state, case)
+        for command, steps in STEPS.items():
+            for state, step in product(ROUTES[command], set(OUR_STEPS) & set(steps)):
+                if (state, step) not in TRANSITIONS:
+                    case = f"{command.name}: {step.name} in state {state.name}"
+                    machine = serverIn(state, command)
+                    self.assertIsNotNone(errorOf(UsageError, steps[step], machine), case)
+                    self.assertIs(machine.state, state, case)
 
     def test_clientOutOfTurn(self) -> None:
         """
         A step of the client that the table does not have is the client's
         mistake where another one is waited for; elsewhere it is not looked at.
         """
-        for state, (step, octets) in product(ServerState, CLIENT_STEPS.items()):
-            if (state, step) not in TRANSITIONS:
-                case = f"{step.name} in state {state.name}"
-                machine = serverIn(state)
-                if state in READING:
-                    self.assertIsNotNone(errorOf(PeerError, STEPS[step], machine), case)
-                else:
-                    self.assertEqual(STEPS[step](machine), [], case)
-                    self.assertEqual(machine.heldLength, len(octets), case)
-                self.assertIs(machine.state, state, case)
+        for command, steps in STEPS.items():
+            for state, (step, octets) in product(ROUTES[command], clientSteps(command).items()):
+                if (state, step) not in TRANSITIONS:
+                    case = f"{command.name}: {step.name} in state {state.name}"
+                    machine = serverIn(state, command)
+                    if state in READING:
+                        self.assertIsNotNone(errorOf(PeerError, steps[step], machine), case)
+                    else:
+                        self.assertEqual(steps[step](machine), [], case)
+                        self.assertEqual(machine.heldLength, len(octets), case)
+                    self.assertIs(machine.state, state, case)
 
 
 class ReceiveTests(SynchronousTestCase):
@@ -438,6 +478,19 @@ class DataTests(SynchronousTestCase):
         machine.takeData()
         self.assertEqual(machine.heldLength, 0)
 
+    def test_whileBinding(self) -> None:
+        """
+        What comes between the two replies to BIND, and before the first, is kept for
+        the host that connects.
+        """
+        machine = serverIn(ServerState.BINDING)
+        list(machine.receive(b"one"))
+        machine.send(SUCCEEDED)
+        list(machine.receive(b"two"))
+        self.assertEqual(machine.heldLength, 6)
+        machine.send(SUCCEEDED)
+        self.assertEqual(machine.takeData(), b"onetwo")
+
     def test_afterFinalReply(self) -> None:
         """
         After the final reply no more messages are read.
@@ -485,6 +538,16 @@ class SendTests(SynchronousTestCase):
             expected = ServerState.CLOSED if code else ServerState.OPEN
             self.assertIs(machine.state, expected, f"reply code {code}")
 
+    def test_everyBindingCode(self) -> None:
+        """
+        To BIND, only success leads to a second reply.
+        """
+        for code in range(256):
+            machine = serverIn(ServerState.BINDING)
+            machine.send(OperationReply(code, TARGET))
+            expected = ServerState.CLOSED if code else ServerState.RESULT
+            self.assertIs(machine.state, expected, f"reply code {code}")
+
     def test_everyStatus(self) -> None:
         """
         Whatever the credentials were worth, an Authentication Reply is next.
@@ -514,9 +577,13 @@ class SendTests(SynchronousTestCase):
         Success can come by any method.
         """
         for method in range(256):
-            machine = serverIn(ServerState.VERDICT)
-            machine.send(AuthenticationReply(AuthenticationResult.SUCCESS, method))
-            self.assertIs(machine.state, ServerState.RESULT, f"method {method}")
+            for command, expected in (
+                (Command.CONNECT, ServerState.RESULT),
+                (Command.BIND, ServerState.BINDING),
+            ):
+                machine = serverIn(ServerState.VERDICT, command)
+                machine.send(AuthenticationReply(AuthenticationResult.SUCCESS, method))
+                self.assertIs(machine.state, expected, f"method {method}, {command.name}")
 
     def test_tooManyOptions(self) -> None:
         """

@@ -20,22 +20,27 @@ from twisted.logger import LogLevel
 from zope.interface.verify import verifyObject
 
 from socks6 import __version__
-from socks6.client.urls import PASSWORD_VARIABLE, PROXY_VARIABLE
+from socks6.client.urls import PASSWORD_VARIABLE, PROXY_VARIABLE, DatagramRoute
 from socks6.local import conversation
 from socks6.local.factory import LocalFactory, TransparentFactory
 from socks6.local.isolation import Isolation
 from socks6.tap import local
 from socks6.tap.local import Options, makeService
+from socks6.values.codes import Command
 from socks6.values.options import UsernamePassword
+from tests.local.incoming import MemoryDatagramSocket
 from tests.local.programs import (
     FIVE,
     FIVE_GRANTED,
     FOUR,
     GET,
+    HELLO,
     IPV4,
     NO_NEED,
     TUNNEL,
     TUNNEL_GRANTED,
+    socks5,
+    socks5Reply,
 )
 from tests.outbound.upstreams import Upstream
 from tests.server.harness import CONNECTED, DONE, WELCOME, request
@@ -458,6 +463,60 @@ class ServiceTests(LocalTestCase):
         self.assertEqual(
             self.lines,
             ["socks6://localhost:9050 cannot be reached: Connection was refused by other side"],
+        )
+
+    def test_bind(self) -> None:
+        """
+        Programs can wait for hosts at the proxy.
+        """
+        (factory,) = self.start(PROXY)
+        program = self.network.accept(factory)
+        program.send(HELLO + socks5(Command.BIND))
+        proxy = self.upstream.accept()
+        opening = request(SESSION_REQUEST + tokenRequest(64), 2, bytes.fromhex("0000 01 00000000"))
+        self.assertEqual(proxy.received, opening)
+        proxy.send(WELCOME + CONNECTED + CONNECTED + b"220 ")
+        bound = socks5Reply(0, "01 c6336401 c350")
+        self.assertEqual(program.received, NO_NEED + bound + bound + b"220 ")
+
+    def test_datagrams(self) -> None:
+        """
+        Datagrams go to where the URLs say.  Where they say nothing, they do not go, and
+        that is a line for each such proxy.
+        """
+        ca = f"ca={self.authority.path}"
+        (factory,) = self.start(
+            PROXY,
+            "--proxy=socks6://localhost?udp=5",
+            f"--proxy=socks6s://localhost?{ca}&dtls=6",
+            f"--proxy=socks6s://localhost?{ca}",
+        )
+        plain, other, encrypted, none = [each.datagrams for each in factory.outbound._proxies]
+        self.assertEqual((plain, other, none), (DatagramRoute(9050), DatagramRoute(5), None))
+        self.assertEqual(encrypted.port, 6)
+        self.assertIsNotNone(encrypted.dtls)
+        line = (
+            "No UDP ASSOCIATE through socks6s://localhost:1080: its URL has neither dtls= nor udp="
+        )
+        self.assertEqual(self.lines, [line])
+
+    def test_noDatagrams(self) -> None:
+        """
+        Programs that would send some are told so.
+        """
+        (factory,) = self.start(f"--proxy=socks6s://localhost:9050?ca={self.authority.path}")
+        network = self.network
+        self.patch(
+            conversation, "openSocket", lambda where: MemoryDatagramSocket(network, (where[0], 5))
+        )
+        program = self.network.accept(factory)
+        program.send(HELLO + socks5(Command.UDP_ASSOCIATE))
+        self.assertEqual(program.received, NO_NEED + socks5Reply(7))
+        self.assertEqual(self.upstream.asked, 0)
+        self.assertIn(
+            "command not supported (socks6s://localhost:9050: where to send datagrams is not"
+            " known, see dtls= and udp=)",
+            self.lines[-1],
         )
 
     def test_stop(self) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 
+from socks6.client.urls import DatagramRoute
 from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.socks5 import SOCKS5Outbound
 from socks6.outbound.socks6 import SOCKS6Outbound
 from socks6.server.service import ProxyService
 from socks6.tap import makeService
 from socks6.tap.outbound import checkedURL, outboundFromString, upstreamProxy
+from socks6.values.codes import Command
 from tests.doubles import Peer
 from tests.outbound.upstreams import Upstream
 from tests.raising import errorOf
@@ -32,6 +34,9 @@ from tests.server.sessions import (
     window,
 )
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
+
+#: The command is not supported.
+SEVEN = WELCOME + failure(7)
 
 FORMS = (
     "--outbound is none of direct, socks5:HOST:PORT, socks5:unix:PATH, socks6://..."
@@ -109,15 +114,17 @@ class StringTests(OptionsTestCase):
         """
         A SOCKS 6 proxy has a URL; sessions are not isolated.
         """
-        for url, name in (
-            ("socks6://proxy.example", "socks6://proxy.example:1080"),
-            ("socks6s://ada:s3cret@[::1]:443", "socks6s://[::1]:443"),
+        for url, name, route in (
+            ("socks6://proxy.example", "socks6://proxy.example:1080", DatagramRoute(1080)),
+            ("socks6s://ada:s3cret@[::1]:443", "socks6s://[::1]:443", None),
+            ("socks6s://[::1]:443?udp=5", "socks6s://[::1]:443", DatagramRoute(5)),
         ):
             outbound, isolates = self.make(url)
             self.assertIsInstance(outbound, SOCKS6Outbound)
             self.assertFalse(isolates)
             (proxy,) = outbound._proxies
             self.assertEqual(proxy.name, name)
+            self.assertEqual(proxy.datagrams, route)
 
     def test_wrong(self) -> None:
         """
@@ -299,6 +306,29 @@ class ServiceTests(ServiceTestCase):
         """
         for arguments in ((), ("--outbound=direct",)):
             self.assertIsInstance(self.start(*arguments).factory.outbound, DirectOutbound)
+
+    def test_onlyConnect(self) -> None:
+        """
+        Through another proxy nothing but connections goes: BIND and UDP ASSOCIATE are
+        refused, as this machine's own address would show, and no port is opened for
+        datagrams, whatever else is said.  The log has that.
+        """
+        for way in ("socks5:localhost:9050", "socks6://localhost:9050"):
+            for more in ([], ["--udp-port=1081"], ["--dtls-port=1082", "--certificate", self.pem]):
+                self.events.clear()
+                proxy = self.start(f"--outbound={way}", "--bind-address=127.0.0.1", *more)
+                for command in (Command.BIND, Command.UDP_ASSOCIATE):
+                    anywhere = bytes.fromhex("0000 01 00000000")
+                    asked = request(command=command, address=anywhere)
+                    self.assertEqual(ServiceTestCase.ask(self, proxy.factory, asked), SEVEN)
+                self.assertEqual(self.network.readers, set())
+                self.assertEqual(self.upstream.asked, 0)
+                self.assertEqual(
+                    self.lines[0],
+                    "BIND and UDP ASSOCIATE are refused: they would not go through the proxy"
+                    " that --outbound names",
+                )
+                self.assertEqual(len(self.lines), 3)
 
     def test_SOCKS5(self) -> None:
         """

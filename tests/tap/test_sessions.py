@@ -142,7 +142,7 @@ class ServiceTests(ServiceTestCase):
         Find the store of a service that is not started.
         """
         service: Any = makeService(parse(*arguments))
-        sessions, _ = service
+        sessions, *_ = service
         return sessions._store
 
     def test_memory(self) -> None:

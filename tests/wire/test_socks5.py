@@ -440,6 +440,9 @@ class DatagramTests(SynchronousTestCase):
                     self.assertEqual(
                         socks5.decodeDatagramHeader(start + payload), (header, len(octets)), digits
                     )
+                    self.assertEqual(
+                        socks5.datagramHeaderLength(start + payload), len(octets), digits
+                    )
 
     def test_everyTruncation(self) -> None:
         """
@@ -448,8 +451,9 @@ class DatagramTests(SynchronousTestCase):
         for digits in DATAGRAMS:
             octets = bytes.fromhex(digits)
             for cut in range(len(octets)):
-                error = errorOf(PeerError, socks5.decodeDatagramHeader, octets[:cut])
-                self.assertIs(type(error), MalformedMessage, f"{digits}, cut at {cut}")
+                for read in (socks5.decodeDatagramHeader, socks5.datagramHeaderLength):
+                    error = errorOf(PeerError, read, octets[:cut])
+                    self.assertIs(type(error), MalformedMessage, f"{digits}, cut at {cut}")
 
     def test_broken(self) -> None:
         """

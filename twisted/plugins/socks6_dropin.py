@@ -7,7 +7,7 @@ Nothing here may import the reactor, or C{twistd --reactor} breaks.
 
 from twisted.application.service import ServiceMaker
 
-from socks6.client.parsers import SOCKS6ClientParser
+from socks6.client.parsers import SOCKS6ClientParser, SOCKS6ServerParser
 
 socks6Proxy = ServiceMaker("SOCKS 6 proxy", "socks6.tap", "A SOCKS 6 proxy (draft -06).", "socks6")
 socks6Local = ServiceMaker(
@@ -17,3 +17,4 @@ socks6Local = ServiceMaker(
     "socks6-local",
 )
 socks6Client = SOCKS6ClientParser()
+socks6Server = SOCKS6ServerParser()

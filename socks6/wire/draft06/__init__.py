@@ -7,7 +7,11 @@ and what we do.  All numbers are in network byte order.
 @see: draft-olteanu-intarea-socks-6-06.
 """
 
-from socks6.wire.draft06.datagram import decodeDatagramHeader, encodeDatagramHeader
+from socks6.wire.draft06.datagram import (
+    datagramHeaderLength,
+    decodeDatagramHeader,
+    encodeDatagramHeader,
+)
 from socks6.wire.draft06.framing import (
     associationConfirmationLength,
     associationInitializationLength,
@@ -41,6 +45,7 @@ __all__ = [
     "associationConfirmationLength",
     "associationInitializationLength",
     "authenticationReplyLength",
+    "datagramHeaderLength",
     "decodeAssociationInitialization",
     "decodeAuthenticationReply",
     "decodeDatagramHeader",

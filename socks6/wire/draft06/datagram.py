@@ -30,6 +30,24 @@ def encodeDatagramHeader(header: DatagramHeader) -> bytes:
     return head + encodeHost(header.address.host)
 
 
+def datagramHeaderLength(datagram: bytes) -> int:
+    """
+    Find the end of a datagram's header: the payload follows.
+
+    @raise VersionMismatch: It begins with another version.
+    @raise MalformedMessage: The datagram ends within its header, or the address cannot
+        be read.
+    @see: L{encodeDatagramHeader}
+    """
+    checkVersion(datagram)
+    if len(datagram) <= _HEAD.size:
+        raise MalformedMessage("a datagram ends within its header")
+    end = addressEnd(datagram, _HEAD.size)
+    if len(datagram) < end:
+        raise MalformedMessage("a datagram ends within its address")
+    return end
+
+
 def decodeDatagramHeader(datagram: bytes) -> tuple[DatagramHeader, int]:
     """
     Read the header of a datagram.
@@ -40,12 +58,7 @@ def decodeDatagramHeader(datagram: bytes) -> tuple[DatagramHeader, int]:
         address cannot be read.
     @see: L{encodeDatagramHeader}
     """
-    checkVersion(datagram)
-    if len(datagram) <= _HEAD.size:
-        raise MalformedMessage("a datagram ends within its header")
+    end = datagramHeaderLength(datagram)
     _, associationID, port = _HEAD.unpack_from(datagram)
-    end = addressEnd(datagram, _HEAD.size)
-    if len(datagram) < end:
-        raise MalformedMessage("a datagram ends within its address")
     host = decodeHost(datagram, _HEAD.size, end)
     return DatagramHeader(associationID, Address(host, port)), end

@@ -13,7 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.values.address import Address, DomainName
 from socks6.values.messages import DatagramHeader
-from socks6.wire.draft06.datagram import decodeDatagramHeader, encodeDatagramHeader
+from socks6.wire.draft06.datagram import (
+    datagramHeaderLength,
+    decodeDatagramHeader,
+    encodeDatagramHeader,
+)
 from socks6.wire.errors import MalformedMessage, PeerError, UnknownAddressType, VersionMismatch
 from tests.raising import errorOf
 from tests.strategies import DATAGRAM_HEADERS, damaged
@@ -94,6 +98,29 @@ class DatagramTests(SynchronousTestCase):
             for payload in (b"", bytes(300)):
                 error = errorOf(PeerError, decodeDatagramHeader, bytes.fromhex(digits) + payload)
                 self.assertIs(type(error), expected, f"{what}, {len(payload)} octets behind")
+
+    def test_length(self) -> None:
+        """
+        The end of a header can be told without reading it, whatever the payload is; what
+        is in a name does not matter then.
+        """
+        for digits in (*GOLDENS, "0600 01020304 0035 03 03 780079"):
+            octets = bytes.fromhex(digits)
+            for payload in (b"", b"\0", b"\6\0", bytes(65000)):
+                self.assertEqual(datagramHeaderLength(octets + payload), len(octets), digits)
+
+    @given(st.one_of(damaged(DATAGRAM_HEADERS.map(encodeDatagramHeader)), st.binary()))
+    def test_lengthOfAnyOctets(self, datagram: bytes) -> None:
+        """
+        Where a header can be read, its end is the same; where none can be told, it cannot
+        be read either, for the same reason.
+        """
+        error = errorOf(PeerError, datagramHeaderLength, datagram)
+        if error is not None:
+            other = errorOf(PeerError, decodeDatagramHeader, datagram)
+            self.assertEqual((type(other), str(other)), (type(error), str(error)))
+        elif errorOf(PeerError, decodeDatagramHeader, datagram) is None:
+            self.assertEqual(datagramHeaderLength(datagram), decodeDatagramHeader(datagram)[1])
 
     @given(DATAGRAM_HEADERS, st.binary())
     def test_roundTrip(self, header: DatagramHeader, payload: bytes) -> None:

@@ -1,0 +1,195 @@
+"""
+The command BIND.
+"""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from twisted.internet.defer import TimeoutError
+
+from socks6.adoption import adopt
+from socks6.relay.legs import LegProtocol
+from socks6.server.listener import (
+    BindPolicy,
+    BindRefused,
+    IPAddress,
+    Listener,
+    ListenerClosed,
+    openSocket,
+    peerOf,
+)
+from socks6.server.negotiation import Negotiation
+from socks6.server.stack import honour, typeOfServiceWishes
+from socks6.sockets import localAddress
+from socks6.values.address import Address, addressFromText
+from socks6.values.codes import Leg, ReplyCode
+from socks6.values.messages import Request
+from socks6.values.options import ListenBacklog, OptionList
+
+
+class Binder:
+    """
+    Opens ports for clients, and knows those from which connections can be claimed.
+
+    @ivar policy: Which ports, and for how long.
+    """
+
+    def __init__(self, reactor: Any, policy: BindPolicy) -> None:
+        """
+        @param reactor: A real one.
+        """
+        self.policy = policy
+        self._reactor = reactor
+        #: By address, as remote hosts reach them.
+        self._claimable: dict[Address, Listener] = {}
+
+    def claimable(self, address: Address) -> Listener | None:
+        """
+        Find a port from which connections can be claimed.
+        """
+        return self._claimable.get(address)
+
+    def open(
+        self, wish: Address, own: IPAddress | None, backlog: int, session: bytes | None
+    ) -> Listener:
+        """
+        Open a port.
+
+        @param own: Where the client has connected to the proxy.
+        @param backlog: Connections that may wait to be claimed; 0: none.
+        @param session: Whose session may claim them.
+        @raise BindRefused: It cannot be, or may not be.
+        """
+        handle = openSocket(self.policy, wish, own, socket.SOCK_STREAM)
+        bound = addressFromText(*handle.getsockname()[:2])
+        address = self.policy.reported(bound, own)
+        if address in self._claimable:
+            # Several addresses of ours may have the same name for remote hosts.
+            handle.close()
+            raise BindRefused(ReplyCode.GENERAL_FAILURE, f"{address} is another port already")
+        listener = Listener(self._reactor, handle, address, backlog, session)
+        if backlog:
+            self._claimable[address] = listener
+        return listener
+
+    def close(self, listener: Listener) -> None:
+        """
+        Close a port.
+        """
+        if self._claimable.get(listener.address) is listener:
+            del self._claimable[listener.address]
+        listener.close()
+
+    def adopt(self, handle: socket.socket) -> LegProtocol:
+        """
+        Make a leg of a connection.
+
+        @raise OSError: It has gone already.
+        """
+        remote = LegProtocol()
+        adopt(self._reactor, handle, remote)
+        return remote
+
+
+async def bind(negotiation: Negotiation, request: Request) -> None:
+    """
+    Wait for hosts at a port.
+
+    @see: draft 06, "Handling BIND".
+    """
+    binder = negotiation.factory.binder
+    if binder is None:
+        negotiation.fail(ReplyCode.COMMAND_NOT_SUPPORTED)
+        return
+    listener = binder.claimable(request.address)
+    if listener is None:
+        await _open(negotiation, request, binder)
+    elif listener.session != negotiation.session:
+        negotiation.fail(ReplyCode.NOT_ALLOWED, "the port belongs to another session")
+    else:
+        negotiation.reply(ReplyCode.SUCCESS, listener.address)
+        await _takeHost(negotiation, request, binder, listener)
+
+
+async def _open(negotiation: Negotiation, request: Request, binder: Binder) -> None:
+    """
+    Open a port.
+    """
+    wanted = next(request.options.stack(ListenBacklog), None)
+    backlog = 0
+    # "Outside a session the option is ignored."
+    if wanted is not None and negotiation.session is not None:
+        backlog = min(wanted.backlog, binder.policy.maxBacklog)
+    try:
+        listener = binder.open(
+            request.address, ownAddress(negotiation), backlog, negotiation.session
+        )
+    except BindRefused as refused:
+        negotiation.fail(refused.replyCode, str(refused))
+        return
+    assert negotiation.record is not None
+    # What the operator's log should name, as the wish may name nothing.
+    negotiation.record.destination = listener.address
+    try:
+        if backlog:
+            options = OptionList([ListenBacklog(backlog)])
+            negotiation.reply(ReplyCode.SUCCESS, listener.address, options)
+            await negotiation.untilInputEnds()
+            negotiation.end("closed")
+        else:
+            negotiation.reply(ReplyCode.SUCCESS, listener.address)
+            await _takeHost(negotiation, request, binder, listener)
+    finally:
+        binder.close(listener)
+
+
+async def _takeHost(
+    negotiation: Negotiation, request: Request, binder: Binder, listener: Listener
+) -> None:
+    """
+    Wait for a host, and pass octets.
+    """
+    timeout = binder.policy.timeout
+    try:
+        handle = await listener.accept().addTimeout(timeout, negotiation.factory.clock)
+    except TimeoutError:
+        negotiation.fail(ReplyCode.TIMED_OUT, f"nobody connected within {timeout:g} s")
+        return
+    except ListenerClosed as closed:
+        negotiation.fail(ReplyCode.GENERAL_FAILURE, str(closed))
+        return
+    try:
+        host = peerOf(handle)
+        remote = binder.adopt(handle)
+    except OSError as error:
+        handle.close()
+        negotiation.fail(ReplyCode.GENERAL_FAILURE, error.strerror or "")
+        return
+    legs = {Leg.CLIENT_PROXY: negotiation.leg, Leg.PROXY_REMOTE: remote}
+    wishes = typeOfServiceWishes(request.options)
+    try:
+        negotiation.reply(ReplyCode.SUCCESS, host, honour(wishes, legs))
+    except BaseException:
+        remote.abort()
+        raise
+    negotiation.relay(remote)
+
+
+def ownAddress(negotiation: Negotiation) -> IPAddress | None:
+    """
+    Tell where the client has connected to the proxy.
+
+    @return: L{None}: not by IP.
+    """
+    # A PROXY header may claim anything.
+    host = getattr(localAddress(negotiation.transport), "host", "")
+    try:
+        own = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
+    mapped = own.ipv4_mapped if isinstance(own, IPv6Address) else None
+    return mapped or own
