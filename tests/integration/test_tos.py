@@ -4,10 +4,11 @@ Tests for the IP type of service, as it stands in the packets.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from unittest import TestCase
 
 from tests.integration.peers import (
@@ -23,6 +24,12 @@ from tests.integration.peers import (
 from tests.integration.proxies import ProxyTestCase, inThread
 
 _ETH_P_ALL = 3
+_SO_ATTACH_FILTER = 26
+
+#: Instructions of the kernel's packet filters.
+_LOAD_OCTET, _LOAD_PORT, _LOAD_X, _LOAD_X_OF_IPV4 = 0x30, 0x48, 0x01, 0xB1
+_SHIFT_RIGHT, _JUMP, _JUMP_IF_EQUAL, _RETURN = 0x74, 0x05, 0x15, 0x06
+
 _SYN, _ACK = 0x02, 0x10
 
 CLIENT_LEG, REMOTE_LEG, BOTH_LEGS = 1, 2, 3
@@ -57,12 +64,36 @@ class Packet:
         self.length = len(octets) - start - (header >> 4) * 4
 
 
+def _portFilter(ports: Sequence[int]) -> bytes:
+    """
+    Write a program for the kernel that lets packets to and from some ports through.
+
+    @see: C{man 7 packet} and C{SO_ATTACH_FILTER}; an instruction is
+        code:2 jump if true:1 jump if false:1 operand:4
+    """
+    # Where the TCP header begins, in X: behind IPv4's or IPv6's.
+    program = [
+        (_LOAD_OCTET, 0, 0, 0),
+        (_SHIFT_RIGHT, 0, 0, 4),
+        (_JUMP_IF_EQUAL, 0, 2, 4),
+        (_LOAD_X_OF_IPV4, 0, 0, 0),
+        (_JUMP, 0, 0, 1),
+        (_LOAD_X, 0, 0, 40),
+    ]
+    checks = [(offset, port) for offset in (0, 2) for port in ports]
+    for number, (offset, port) in enumerate(checks):
+        rest = 2 * (len(checks) - number - 1)
+        program += [(_LOAD_PORT, 0, 0, offset), (_JUMP_IF_EQUAL, rest + 1, 0, port)]
+    program += [(_RETURN, 0, 0, 0), (_RETURN, 0, 0, 0xFFFF)]
+    return b"".join(struct.pack("=HBBI", *each) for each in program)
+
+
 class Capture:
     """
-    The packets of the loopback interface.
+    The packets of the loopback interface, to and from some ports.
     """
 
-    def __init__(self, testCase: TestCase) -> None:
+    def __init__(self, testCase: TestCase, *ports: int) -> None:
         """
         Begin, or end the test: skip it where that is not allowed, but fail
         where C{CI} is C{true}.
@@ -77,6 +108,12 @@ class Capture:
                 testCase.fail(reason)
             testCase.skipTest(reason)
         testCase.addCleanup(self._socket.close)
+        program = ctypes.create_string_buffer(_portFilter(ports))
+        count, address = (len(program) - 1) // 8, ctypes.addressof(program)
+        # Without it, other tests' packets could fill the buffer.
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", count, address)
+        )
         self._socket.bind(("lo", _ETH_P_ALL))
         self._socket.setblocking(False)
 
@@ -123,9 +160,11 @@ class TypeOfServiceTests(ProxyTestCase):
         """
         proxy = self.startProxy(endpoint)
         listener = self.keep(listen(host))
+        place, port = proxy.place, placeOf(listener)[1]
+        assert isinstance(place, tuple)
 
         def talk() -> bytes:
-            capture = Capture(self)
+            capture = Capture(self, port, place[1])
             with dial(proxy.place) as downstream:
                 reply = ask(downstream, encodeRequest(*placeOf(listener), options))
                 self.assertEqual(reply.code, 0)
@@ -139,11 +178,10 @@ class TypeOfServiceTests(ProxyTestCase):
 
         self.assertEqual((await inThread(talk)).hex(), confirmed.hex())
         await self.untilForgotten(proxy)
-        port = placeOf(listener)[1]
         syn, *data = (p for p in self.packets if p.destination == port and (p.syn or p.length))
         self.assertTrue(syn.syn)
         self.assertEqual([syn.tos, *(p.tos for p in data)], [remote] * 2)
-        toClient = [p.tos for p in self.packets if p.source == proxy.place[1] and p.length]
+        toClient = [p.tos for p in self.packets if p.source == place[1] and p.length]
         # The Authentication Reply goes out before the option takes effect.
         self.assertEqual(toClient[1:], [client] * 2)
 
