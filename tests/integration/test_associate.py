@@ -8,11 +8,8 @@ import gc
 import os
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from subprocess import Popen
 from tempfile import TemporaryDirectory
 from unittest import TestCase
 
@@ -30,7 +27,6 @@ from socks6.server.negotiation import Negotiation
 from socks6.server.tls import datagramContext
 from socks6.values.address import DomainName
 from socks6.wire import DEFAULT_CODEC
-from tests.integration import requireProgram
 from tests.integration.certificates import Authority
 from tests.integration.datagrams import (
     ANY,
@@ -45,6 +41,7 @@ from tests.integration.datagrams import (
     openUDP,
     requireIPv6,
 )
+from tests.integration.dnsmasq import ADDRESSES, Dnsmasq
 from tests.integration.peers import (
     DEADLINE,
     Place,
@@ -513,49 +510,19 @@ class NameServerTests(AssociateTestCase):
     Questions to a name server.
     """
 
-    #: id:2 flags:2 counts:8, example.test, type A, class IN
-    QUESTION = bytes.fromhex("0b5c 0100 0001 0000 0000 0000 07") + b"example\4test\0\0\1\0\1"
-
-    @contextmanager
-    def nameServer(self) -> Iterator[int]:
-        """
-        Run a name server that knows example.test.
-
-        @return: Its port.
-        """
-        program = requireProgram(self, "dnsmasq")
-        port = freePort()
-        with Popen(
-            [
-                program,
-                *("--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"),
-                *(f"--port={port}", "--listen-address=127.0.0.1", "--bind-interfaces"),
-                *("--address=/example.test/192.0.2.55", "--pid-file", "--user="),
-            ]
-        ) as process:
-            try:
-                yield port
-            finally:
-                process.kill()
+    #: id:2 flags:2 counts:8, one.example, type A, class IN
+    QUESTION = bytes.fromhex("0b5c 0100 0001 0000 0000 0000 03") + b"one\7example\0\0\1\0\1"
 
     def check(self, association: RawAssociation) -> None:
         """
         Ask for a name, until there is an answer.
         """
-        with self.nameServer() as port:
-            association.way.settimeout(0.2)
-            for _ in range(int(DEADLINE / 0.2)):
-                association.send(self.QUESTION, "127.0.0.1", port)
-                try:
-                    answer, source = association.receive()
-                except TimeoutError:
-                    # It does not listen yet.
-                    continue
-                self.assertEqual(source, ("127.0.0.1", port))
-                self.assertEqual(answer[:2], self.QUESTION[:2])
-                self.assertEqual(answer[-4:], ip_address("192.0.2.55").packed)
-                return
-            self.fail("no answer")
+        port = Dnsmasq(self).port
+        association.send(self.QUESTION, "127.0.0.1", port)
+        answer, source = association.receive()
+        self.assertEqual(source, ("127.0.0.1", port))
+        self.assertEqual(answer[:2], self.QUESTION[:2])
+        self.assertEqual(answer[-4:], ip_address(ADDRESSES["one.example"]).packed)
 
     def test_plain(self) -> None:
         """

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import getpass
 import os
 import socket
-import subprocess
 import sys
 from typing import Any
 
@@ -22,7 +20,6 @@ from twisted.protocols.portforward import ProxyFactory
 from socks6.client.datagramport import DatagramPort
 from socks6.client.errors import NoAnswer
 from socks6.client.session import SOCKS6Session
-from tests.integration import requireProgram
 from tests.integration.clientdatagrams import (
     LOOPBACK,
     Client,
@@ -33,6 +30,7 @@ from tests.integration.clientdatagrams import (
     reactor,
     within,
 )
+from tests.integration.dnsmasq import ADDRESSES, Dnsmasq
 from tests.integration.peers import DEADLINE
 from tests.integration.programs import run
 from tests.integration.proxies import CHECKOUT, inThread
@@ -381,51 +379,30 @@ class EndTests(DatagramTestCase):
         self.assertLessEqual(ports(), portsBefore)
 
 
+#: What is looked up.
+NAME = "one.example"
+
+
 class ResolverTests(DatagramTestCase):
     """
     Twisted's own protocol for DNS looks names up through the proxy, at a real name
     server.
     """
 
-    def startResolver(self) -> int:
-        """
-        Start a name server that ends with the test.
-
-        @return: Its port.
-        """
-        program = requireProgram(self, "dnsmasq")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind((LOOPBACK, 0))
-            number: int = free.getsockname()[1]
-        process = subprocess.Popen(
-            [
-                *(program, "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file="),
-                *("--no-resolv", "--no-hosts", "--bind-interfaces", f"--user={getpass.getuser()}"),
-                *(f"--port={number}", f"--listen-address={LOOPBACK}"),
-                *("--address=/answer.example/203.0.113.7", "--log-facility=/dev/null"),
-            ]
-        )
-
-        def stop() -> None:
-            process.kill()
-            process.wait(DEADLINE)
-
-        self.addCleanup(stop)
-        return number
-
     async def test_lookUp(self) -> None:
         """
         Plain and with DTLS.
         """
         self.start()
-        resolver = (LOOPBACK, self.startResolver())
+        resolver = (LOOPBACK, Dnsmasq(self).port)
         for encrypted in BOTH:
             protocol = dns.DNSDatagramProtocol(None, reactor)
             protocol.noisy = False
             await self.listen(protocol, encrypted)
-            message = await self.answer(protocol, resolver)
+            message: Any
+            message = await protocol.query(resolver, [dns.Query(NAME)], timeout=DEADLINE)
             self.assertEqual(
-                [str(each.payload.dottedQuad()) for each in message.answers], ["203.0.113.7"]
+                [str(each.payload.dottedQuad()) for each in message.answers], [ADDRESSES[NAME]]
             )
 
     async def test_example(self) -> None:
@@ -433,34 +410,19 @@ class ResolverTests(DatagramTestCase):
         So does examples/resolve.py, which says in one line what goes wrong.
         """
         self.start()
-        number = self.startResolver()
-        # So that the name server is there.
-        protocol = dns.DNSDatagramProtocol(None, reactor)
-        protocol.noisy = False
-        await self.listen(protocol)
-        await self.answer(protocol, (LOOPBACK, number))
+        number = Dnsmasq(self).port
         program = [sys.executable, str(CHECKOUT / "examples" / "resolve.py")]
         program += ["--proxy", f"tcp:{LOOPBACK}:{self.tcp}", "--server", LOOPBACK]
         program += ["--port", str(number), "--datagrams"]
         private = ["--dtls", "localhost", "--ca", str(self.authority.path)]
         for arguments in ([str(self.udp)], [str(self.dtls), *private]):
-            done = await inThread(run, *program, *arguments, "answer.example")
-            self.assertEqual((done.stdout, done.stderr), (b"203.0.113.7\n", b""))
-        done = await inThread(run, *program, str(self.dtls), "--dtls", "other", "answer.example")
+            done = await inThread(run, *program, *arguments, NAME)
+            self.assertEqual(done.stdout.decode("ascii"), f"{ADDRESSES[NAME]}\n")
+            self.assertEqual(done.stderr, b"")
+        done = await inThread(run, *program, str(self.dtls), "--dtls", "other", NAME)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"certificate verify failed", done.stderr)
         self.assertEqual(done.stderr.count(b"\n"), 1)
-
-    async def answer(self, protocol: Any, resolver: Any) -> Any:
-        """
-        Ask until there is an answer: the name server may yet have to start.
-        """
-        for _ in range(int(DEADLINE)):
-            try:
-                return await protocol.query(resolver, [dns.Query(b"answer.example")], timeout=1)
-            except dns.DNSQueryTimeoutError:
-                continue
-        raise TimeoutError("no answer")
 
 
 def sockets() -> int:
