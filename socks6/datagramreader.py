@@ -97,6 +97,12 @@ class DatagramReader:
             except Exception:  # noqa: BLE001  or the reactor would close the socket
                 self._log.failure("A datagram could not be passed on")
 
+    def doWrite(self) -> None:
+        """
+        Do nothing: the reactor means a connection that was closed in this turn, and
+        whose descriptor is ours now.
+        """
+
     def _receive(self) -> tuple[bytes, SocketAddress]:
         """
         Read a datagram.

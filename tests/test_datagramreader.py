@@ -103,6 +103,17 @@ class DatagramReaderTests(SynchronousTestCase):
         self.reader.doRead()
         self.assertEqual(self.received, [(b"datagram", HERE)])
 
+    def test_staleEvent(self) -> None:
+        """
+        What the reactor has to say of a connection that had the descriptor before does
+        no harm.
+        """
+        self.handle.incoming.append((b"datagram", HERE))
+        self.reader.doWrite()
+        self.assertEqual(self.received, [])
+        self.reader.doRead()
+        self.assertEqual(self.received, [(b"datagram", HERE)])
+
     def test_broken(self) -> None:
         """
         An exception in who is passed a datagram is logged, and others come.

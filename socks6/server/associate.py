@@ -12,7 +12,7 @@ from socks6.policy.sessions import ownerOf
 from socks6.server.admission import clientOf
 from socks6.server.association import Association
 from socks6.server.bind import ownAddress
-from socks6.server.listener import BindRefused, openSocket
+from socks6.server.bindpolicy import BindRefused, openSocket
 from socks6.server.negotiation import Negotiation
 from socks6.server.stack import typeOfServiceWishes
 from socks6.sockets import setTypeOfService

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from socks6.datagramreader import DatagramReader, SocketAddress
 from socks6.interfaces import OutboundFailed
-from socks6.server.listener import BindRefused, IPAddress, openSocket
+from socks6.server.bindpolicy import BindRefused, IPAddress, openSocket
 from socks6.sockets import setTypeOfService
 from socks6.values.address import (
     UNSPECIFIED_IPV4,
@@ -47,6 +47,16 @@ class ClientPort(Structure):
     """
     Where datagrams of clients come in.
     """
+
+    def begun(self) -> None:
+        """
+        Learn that an association with a client has begun.
+        """
+
+    def ended(self) -> None:
+        """
+        Learn that it is over.
+        """
 
     def sendTo(self, address: Any, header: bytes, payload: bytes) -> bool:
         """
@@ -148,6 +158,7 @@ class Association:
         """
         if self._port is None:
             self._port, self._address = port, address
+            port.begun()
             self.confirmed.callback(None)
             return True
         return self._port is port and self._address == address
@@ -202,7 +213,7 @@ class Association:
             return
         lookup = self._lookups.get(name)
         if lookup is not None:
-            if len(lookup.waiting) < MAX_ROUTES:
+            if sum(len(each.waiting) for each in self._lookups.values()) < MAX_ROUTES:
                 route.pending = []
                 lookup.waiting.append(route)
             return
@@ -320,6 +331,8 @@ class Association:
             self._associations.removePort(reader.handle.getsockname()[1])
             reader.close()
         self._readers.clear()
+        if self._port is not None:
+            self._port.ended()
 
 
 def _cost(payload: bytes) -> int:

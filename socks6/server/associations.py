@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from socks6.server.association import MAX_ROUTES, Association, ClientPort, Route
-from socks6.server.listener import BindPolicy, IPAddress
+from socks6.server.bindpolicy import BindPolicy, IPAddress
 from socks6.values.address import Address, DomainName
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError

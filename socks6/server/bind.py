@@ -5,22 +5,18 @@ The command BIND.
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from twisted.internet.defer import TimeoutError
 
 from socks6.adoption import adopt
+from socks6.policy.sessions import ownerOf
 from socks6.relay.legs import LegProtocol
-from socks6.server.listener import (
-    BindPolicy,
-    BindRefused,
-    IPAddress,
-    Listener,
-    ListenerClosed,
-    openSocket,
-    peerOf,
-)
+from socks6.server.admission import clientOf
+from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress, openSocket
+from socks6.server.listener import Listener, ListenerClosed, peerOf
 from socks6.server.negotiation import Negotiation
 from socks6.server.stack import honour, typeOfServiceWishes
 from socks6.sockets import localAddress
@@ -45,6 +41,8 @@ class Binder:
         self._reactor = reactor
         #: By address, as remote hosts reach them.
         self._claimable: dict[Address, Listener] = {}
+        #: Hosts that wait, by whom they count against.
+        self._hosts: Counter[bytes] = Counter()
 
     def claimable(self, address: Address) -> Listener | None:
         """
@@ -53,7 +51,12 @@ class Binder:
         return self._claimable.get(address)
 
     def open(
-        self, wish: Address, own: IPAddress | None, backlog: int, session: bytes | None
+        self,
+        wish: Address,
+        own: IPAddress | None,
+        backlog: int,
+        session: bytes | None,
+        owner: bytes,
     ) -> Listener:
         """
         Open a port.
@@ -61,6 +64,7 @@ class Binder:
         @param own: Where the client has connected to the proxy.
         @param backlog: Connections that may wait to be claimed; 0: none.
         @param session: Whose session may claim them.
+        @param owner: Whom they count against while they wait.
         @raise BindRefused: It cannot be, or may not be.
         """
         handle = openSocket(self.policy, wish, own, socket.SOCK_STREAM)
@@ -70,7 +74,7 @@ class Binder:
             # Several addresses of ours may have the same name for remote hosts.
             handle.close()
             raise BindRefused(ReplyCode.GENERAL_FAILURE, f"{address} is another port already")
-        listener = Listener(self._reactor, handle, address, backlog, session)
+        listener = Listener(self._reactor, handle, address, backlog, session, owner, self._hosts)
         if backlog:
             self._claimable[address] = listener
         return listener
@@ -123,10 +127,10 @@ async def _open(negotiation: Negotiation, request: Request, binder: Binder) -> N
     # "Outside a session the option is ignored."
     if wanted is not None and negotiation.session is not None:
         backlog = min(wanted.backlog, binder.policy.maxBacklog)
+    own = ownAddress(negotiation)
+    owner = ownerOf(negotiation.identity, clientOf(negotiation.leg))
     try:
-        listener = binder.open(
-            request.address, ownAddress(negotiation), backlog, negotiation.session
-        )
+        listener = binder.open(request.address, own, backlog, negotiation.session, owner)
     except BindRefused as refused:
         negotiation.fail(refused.replyCode, str(refused))
         return

@@ -21,19 +21,23 @@ from socks6.dtls import (
 from socks6.server.associations import Associations
 from socks6.server.clientsocket import ClientSocket
 
-#: Clients that one port speaks DTLS with at a time, each of which takes about 80 KB.
-#: More are turned away.
+#: Clients that one port speaks DTLS with at a time, each of which takes about 80 KB, and
+#: up to 500 KB until its handshake is over.  More are turned away.
 MAX_CLIENTS = 4096
 
-#: Those of them that have not sent anything for an association yet.  If there are more,
-#: the oldest one makes room.
+#: Those of them that have no association, not yet or not any more.  If there are more, the
+#: oldest one makes room.
 MAX_NEWCOMERS = 512
 
 #: Encrypted records that one of these may send before it has agreed on keys: OpenSSL
 #: keeps them, in 17 KB each.
 MAX_EARLY_RECORDS = 16
 
-#: Seconds that one may be a newcomer.
+#: Octets that one may send before that: OpenSSL keeps pieces of up to ten messages of
+#: 100 KB each.  A chain of certificates takes a few thousand, a few times.
+MAX_HANDSHAKE = 65536
+
+#: Seconds that one may be without an association.
 NEWCOMER_TIMEOUT = 60.0
 
 
@@ -59,6 +63,16 @@ class PlainPort:
         """
         self._associations.removeClientPort(self._number)
         self._socket.close()
+
+    def begun(self) -> None:
+        """
+        Nothing is kept of clients here.
+        """
+
+    def ended(self) -> None:
+        """
+        Nothing was kept of the client.
+        """
 
     def sendTo(self, address: Any, header: bytes, payload: bytes) -> bool:
         """
@@ -126,6 +140,14 @@ class DTLSPort:
         """
         self._newcomers.pop(client.address, None)
 
+    def release(self, client: _Client) -> None:
+        """
+        Learn that one has no association any more: it is like a newcomer again.
+        """
+        if self._clients.get(client.address) is client:
+            self._makeRoom()
+            self._newcomers[client.address] = client
+
     def forget(self, client: _Client) -> None:
         """
         Learn that a conversation is over.
@@ -159,9 +181,7 @@ class DTLSPort:
         """
         Begin with a client, if there is room for it.
         """
-        if len(self._newcomers) >= MAX_NEWCOMERS:
-            self.associations.dropped["too many DTLS newcomers"] += 1
-            self._newcomers[next(iter(self._newcomers))].close()
+        self._makeRoom()
         if len(self._clients) >= MAX_CLIENTS:
             self.associations.dropped["too many DTLS clients"] += 1
             return
@@ -171,6 +191,14 @@ class DTLSPort:
             self._sweep.start(NEWCOMER_TIMEOUT / 4, now=False)
         client.start()
 
+    def _makeRoom(self) -> None:
+        """
+        Make room for one more newcomer.
+        """
+        if len(self._newcomers) >= MAX_NEWCOMERS:
+            self.associations.dropped["too many DTLS newcomers"] += 1
+            self._newcomers[next(iter(self._newcomers))].close()
+
     def _endIdle(self) -> None:
         """
         End conversations that are not used.
@@ -178,7 +206,7 @@ class DTLSPort:
         now = self.reactor.seconds()
         idleTimeout = max(NEWCOMER_TIMEOUT, self.associations.limits.idleTimeout)
         for client in list(self._clients.values()):
-            limit = NEWCOMER_TIMEOUT if client.isNewcomer else idleTimeout
+            limit = idleTimeout if client.carried else NEWCOMER_TIMEOUT
             if now - client.lastUsed >= limit:
                 client.close()
 
@@ -188,9 +216,9 @@ class _Client:
     The conversation with one client, and where its datagrams come in.
 
     @ivar address: Where it is.
-    @ivar lastUsed: When it began, or when a datagram of an association last passed, in
-        seconds of the clock.
-    @ivar isNewcomer: Whether no datagram of an association has come.
+    @ivar lastUsed: When it began, when a datagram of an association last passed, or when
+        the last association ended, in seconds of the clock.
+    @ivar carried: How many associations it has.
     """
 
     def __init__(
@@ -201,12 +229,14 @@ class _Client:
         """
         self.address = address
         self.lastUsed = port.reactor.seconds()
-        self.isNewcomer = True
+        self.carried = 0
         self._port = port
         self._associations = port.associations
         self._conversation = conversation
         self._hello = hello
+        #: What has come before we have agreed on keys.
         self._earlyRecords = 0
+        self._earlyOctets = 0
         self._timer: IDelayedCall | None = None
 
     def isBegunAnew(self, datagram: bytes) -> bool:
@@ -235,16 +265,14 @@ class _Client:
         """
         if not self._conversation.isEstablished:
             self._earlyRecords += encryptedRecords(datagram)
-            if self._earlyRecords > MAX_EARLY_RECORDS:
+            self._earlyOctets += len(datagram)
+            if self._earlyRecords > MAX_EARLY_RECORDS or self._earlyOctets > MAX_HANDSHAKE:
                 self._associations.dropped["too early"] += 1
                 return
         try:
             for plain in self._conversation.receive(datagram):
                 if self._associations.received(plain, self, None):
                     self.lastUsed = self._port.reactor.seconds()
-                    if self.isNewcomer:
-                        self.isNewcomer = False
-                        self._port.accept(self)
         except DTLSFailed:
             self._fail()
             return
@@ -252,6 +280,26 @@ class _Client:
             self.close()
         elif not isApplicationData(datagram):
             self._flush()
+
+    def begun(self) -> None:
+        """
+        Learn that the client has one more association.
+
+        @see: L{ClientPort.begun<socks6.server.association.ClientPort.begun>}
+        """
+        self.carried += 1
+        self._port.accept(self)
+
+    def ended(self) -> None:
+        """
+        Learn that it has one less.
+
+        @see: L{ClientPort.ended<socks6.server.association.ClientPort.ended>}
+        """
+        self.carried -= 1
+        if not self.carried:
+            self.lastUsed = self._port.reactor.seconds()
+            self._port.release(self)
 
     def sendTo(self, address: object, header: bytes, payload: bytes) -> bool:
         """

@@ -18,8 +18,8 @@ from socks6.outbound.names import lookUp
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.server.associations import AssociationLimits, Associations
 from socks6.server.bind import Binder
+from socks6.server.bindpolicy import BindPolicy, IPAddress
 from socks6.server.datagramservice import DatagramService, Place
-from socks6.server.listener import BindPolicy, IPAddress
 from socks6.server.service import ProxyService
 from socks6.tap.readings import count, duration
 from socks6.values.codes import MAX_PORT
@@ -106,7 +106,8 @@ class CommandOptions(dict[str, Any]):
         What remote hosts call this machine, if a NAT is between; once for each version of IP.
         """
         found = _address("advertise", address)
-        if found.is_unspecified:
+        # A zone would mean something on this machine only.
+        if found.is_unspecified or "%" in address:
             raise UsageError(f"--advertise {address!r} is no address that a host can reach")
         if found.version in self._advertised:
             raise UsageError(f"--advertise has two addresses of IP version {found.version}")

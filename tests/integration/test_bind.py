@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any
 
 from socks6.server.bind import Binder
-from socks6.server.listener import BindPolicy
+from socks6.server.bindpolicy import BindPolicy
 from tests.integration.certificates import Authority
 from tests.integration.peers import (
     ADMITTED,

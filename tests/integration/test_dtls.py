@@ -20,8 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from socks6.dtls import DTLSDoor
 from socks6.interfaces import OutboundFailed
 from socks6.server.associations import Associations
+from socks6.server.bindpolicy import BindPolicy
 from socks6.server.datagramports import DTLSPort
-from socks6.server.listener import BindPolicy
 from socks6.server.tls import datagramContext
 from socks6.values.codes import ReplyCode
 from socks6.wire import DEFAULT_CODEC

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from socks6.server import associate, association
 from socks6.server.association import Association
 from socks6.server.associations import AssociationLimits, Associations
-from socks6.server.listener import BindPolicy, BindRefused, IPAddress
+from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress
 from socks6.values.address import Address, DomainName
 from socks6.values.codes import ReplyCode
 from socks6.wire import DRAFT_06
@@ -161,11 +161,25 @@ class MemoryPort:
 
     @ivar sent: What was sent to them, and to whom.
     @ivar works: Whether anything can be sent.
+    @ivar carried: How many associations they have.
     """
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, bytes]] = []
         self.works = True
+        self.carried = 0
+
+    def begun(self) -> None:
+        """
+        Count one more.
+        """
+        self.carried += 1
+
+    def ended(self) -> None:
+        """
+        Count one less.
+        """
+        self.carried -= 1
 
     def sendTo(self, address: Any, header: bytes, payload: bytes) -> bool:
         """
@@ -243,7 +257,7 @@ class Relays:
         self, policy: BindPolicy, wish: Address, own: IPAddress | None, kind: int
     ) -> MemoryDatagramSocket:
         """
-        Open one, as L{openSocket<socks6.server.listener.openSocket>} does.
+        Open one, as L{openSocket<socks6.server.bindpolicy.openSocket>} does.
         """
         assert kind == socket.SOCK_DGRAM
         host = policy.addressFor(wish, own, kind)

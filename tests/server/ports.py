@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IProtocol
 from socks6.policy.sessions import SessionService
 from socks6.server import bind
 from socks6.server.bind import Binder
-from socks6.server.listener import BindPolicy, IPAddress, Listener
+from socks6.server.bindpolicy import BindPolicy, IPAddress
+from socks6.server.listener import Listener
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.values.address import Address
 from tests.doubles import REMOTE_ADDRESS, MemoryConnection, MemorySocket, Peer
@@ -180,7 +181,7 @@ class BindTestCase(ProxyTestCase):
         self, policy: BindPolicy, wish: Address, own: IPAddress | None, kind: int
     ) -> PortSocket:
         """
-        Do as L{socks6.server.listener.openSocket}.
+        Do as L{socks6.server.bindpolicy.openSocket}.
         """
         if self.refusal is not None:
             raise self.refusal

@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from socks6.server import associate, association
 from socks6.server.associations import AssociationLimits
-from socks6.server.listener import BindPolicy
+from socks6.server.bindpolicy import BindPolicy
 from tests.doubles import Peer
 from tests.server.datagrams import (
     CLIENT,

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from socks6.interfaces import OutboundFailed
 from socks6.server.association import LOOKUP_TIMEOUT, MAX_LOOKUPS, MAX_PENDING, MAX_ROUTES
 from socks6.server.associations import AssociationLimits, Associations
-from socks6.server.listener import BindPolicy
+from socks6.server.bindpolicy import BindPolicy
 from socks6.values.codes import ReplyCode
 from tests.server.datagrams import (
     CLIENT,
@@ -447,7 +447,7 @@ class NameTests(AssociationsTestCase):
 
     def test_lookups(self) -> None:
         """
-        Only so many names are looked up at a time, for so many ports.
+        Only so many names are looked up at a time, for so many ports of all of them.
         """
         opened, _ = self.open()
         for number in range(MAX_LOOKUPS + 4):
@@ -456,8 +456,9 @@ class NameTests(AssociationsTestCase):
         self.assertDropped(nowhere_to_go=4)
         for port in range(1000, 1000 + MAX_ROUTES + 10):
             self.send(opened, b"", named(b"example0.org", port))
-        first = next(iter(opened._lookups.values()))
-        self.assertEqual(len(first.waiting), MAX_ROUTES)
+            self.send(opened, b"", named(b"example1.org", port))
+        waiting = [route for each in opened._lookups.values() for route in each.waiting]
+        self.assertEqual(len(waiting), MAX_ROUTES)
 
     def test_manyNames(self) -> None:
         """

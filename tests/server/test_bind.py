@@ -16,8 +16,9 @@ from twisted.internet.interfaces import IAddress
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 
 from socks6.server import bind
+from socks6.server import listener as listeners
 from socks6.server.bind import Binder
-from socks6.server.listener import BindPolicy, BindRefused
+from socks6.server.bindpolicy import BindPolicy, BindRefused
 from socks6.values.address import Address
 from socks6.values.codes import ReplyCode
 from tests.doubles import PatientChecker, Peer
@@ -392,6 +393,16 @@ class BacklogTests(BacklogTestCase):
         self.claim()
         self.assertFalse(self.visit().isClosed)
 
+    def test_fullElsewhere(self) -> None:
+        """
+        Who has many hosts wait at one port may have fewer at another one.
+        """
+        self.patch(listeners, "MAX_WAITING", 5)
+        self.openPort()
+        self.openPort()
+        visitors = [self.visit(number) for number in (0, 0, 0, 0, 1, 1)]
+        self.assertEqual([each.isClosed for each in visitors], [False] * 5 + [True])
+
     def test_most(self) -> None:
         """
         The reply tells the backlog that is used.
@@ -655,9 +666,10 @@ class BinderTests(MemoryTestCase):
         backlog.
         """
         own = ip_address("127.0.0.1")
+        wish = Address(ip_address("0.0.0.0"), 0)
         binder = Binder(self.network, BindPolicy(advertised={4: ip_address("198.51.100.1")}))
         for backlog in (0, 3):
-            listener = binder.open(Address(ip_address("0.0.0.0"), 0), own, backlog, b"session")
+            listener = binder.open(wish, own, backlog, b"session", b"owner")
             handle: Any = listener._handle
             host, port = handle.getsockname()
             self.assertEqual(host, "127.0.0.1")

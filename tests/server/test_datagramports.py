@@ -11,7 +11,13 @@ from typing import Any, cast
 
 from socks6.dtls import DTLSConversation, DTLSDoor, DTLSFailed, clientConversation
 from socks6.server import datagramports
-from socks6.server.datagramports import MAX_EARLY_RECORDS, NEWCOMER_TIMEOUT, DTLSPort, PlainPort
+from socks6.server.datagramports import (
+    MAX_EARLY_RECORDS,
+    MAX_HANDSHAKE,
+    NEWCOMER_TIMEOUT,
+    DTLSPort,
+    PlainPort,
+)
 from tests.dtls import clientContext, makeDoor
 from tests.server.datagrams import (
     CLIENT,
@@ -435,6 +441,20 @@ class DTLSPortTests(DTLSTestCase):
         client.put(early)
         self.assertDropped(too_early=1)
 
+    def test_longHandshake(self) -> None:
+        """
+        Neither is who sends much in plain, as pieces of messages that are never whole.
+        """
+        client = DTLSClient(self, CLIENT).begin()
+        # A Certificate of 100,000 octets, of which the first 4,000 are here.
+        piece = bytes.fromhex("16 fefd 0000 000000000064 0fac 0b 0186a0 0005 000000 000fa0")
+        piece += bytes(4000)
+        for _ in range(MAX_HANDSHAKE // len(piece)):
+            client.put(piece)
+        self.assertDropped()
+        client.put(piece)
+        self.assertDropped(too_early=1)
+
     def test_manyNewcomers(self) -> None:
         """
         There are only so many newcomers: the oldest one makes room.
@@ -448,6 +468,53 @@ class DTLSPortTests(DTLSTestCase):
             DTLSClient(self, place).begin()
         self.assertEqual(list(self.dtls._clients), [CLIENT, *places[-3:]])
         self.assertDropped(too_many_DTLS_newcomers=2)
+
+    def test_associationOver(self) -> None:
+        """
+        Who has no association any more makes room like a newcomer, after those who have
+        come before.
+        """
+        self.patch(datagramports, "MAX_NEWCOMERS", 2)
+        opened, _ = self.open()
+        other, _ = self.open()
+        used = self.connect()
+        used.send(self.header(opened, NOBODY))
+        used.send(self.header(other, NOBODY))
+        places = [("192.0.2.4", port) for port in range(1, 4)]
+        DTLSClient(self, places[0]).begin()
+        self.associations.close(opened)
+        DTLSClient(self, places[1]).begin()
+        self.assertEqual(list(self.dtls._clients), [CLIENT, *places[:2]])
+        self.associations.close(other)
+        self.assertEqual(list(self.dtls._clients), [CLIENT, places[1]])
+        DTLSClient(self, places[2]).begin()
+        self.assertEqual(list(self.dtls._clients), [CLIENT, places[2]])
+        DTLSClient(self, places[0]).begin()
+        self.assertEqual(list(self.dtls._clients), [places[2], places[0]])
+        self.assertDropped(too_many_DTLS_newcomers=3)
+
+    def test_idleAfterAssociation(self) -> None:
+        """
+        Without an association, a conversation is over as soon as a newcomer's.
+        """
+        opened, _ = self.open()
+        self.connect().send(self.header(opened, NOBODY))
+        self.network.advance(NEWCOMER_TIMEOUT + 1)
+        self.associations.close(opened)
+        self.network.pump([1.0] * 59)
+        self.assertEqual(list(self.dtls._clients), [CLIENT])
+        self.network.pump([1.0] * 16)
+        self.assertNobody()
+
+    def test_overWithClientGone(self) -> None:
+        """
+        An association can end after its conversation.
+        """
+        opened, _ = self.open()
+        self.connect().send(self.header(opened, NOBODY))
+        self.dtls._clients[CLIENT].close()
+        self.associations.close(opened)
+        self.assertNobody()
 
     def test_manyClients(self) -> None:
         """

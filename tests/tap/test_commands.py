@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from socks6.server.listener import BindPolicy
+from socks6.server.bindpolicy import BindPolicy
 from tests.tap.harness import OptionsTestCase, parse
 
 
@@ -70,6 +70,7 @@ class BindTests(OptionsTestCase):
             "--advertise=198.51.100": "--advertise '198.51.100' is no IP address",
             "--advertise=0.0.0.0": "--advertise '0.0.0.0' is no address that a host can reach",
             "--advertise=::": "--advertise '::' is no address that a host can reach",
+            "--advertise=fe80::1%1": "--advertise 'fe80::1%1' is no address that a host can reach",
         }.items():
             self.assertEqual(self.complaint(argument), expected)
         for ports in ("", "80", "80-", "-80", "0-80", "81-80", "1-65536", "a-b", "1-2-3", " 1-2"):
