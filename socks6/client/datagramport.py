@@ -284,9 +284,14 @@ class DatagramPort:
         @raise PeerError: There is no such header.
         """
         header, _ = self._codec.decodeDatagramHeader(datagram)
-        source = str(header.address.host), header.address.port
+        host = header.address.host
+        source = str(host), header.address.port
         if header.associationID != self._identifier:
             self.dropped["unknown association"] += 1
+            return None
+        if isinstance(host, DomainName):
+            # No host sends from a name, and whoever answered would name it again.
+            self.dropped["no address"] += 1
             return None
         if self._peer is not None and source != self._peer:
             self.dropped["another host"] += 1

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 #: of destinations and names, the oldest one makes room.
 MAX_ROUTES = 1024
 
-#: Names that an association has looked up at a time.
-MAX_LOOKUPS = 16
-
 #: Seconds that a look-up may take.
 LOOKUP_TIMEOUT = 10.0
 
@@ -217,13 +214,13 @@ class Association:
                 route.pending = []
                 lookup.waiting.append(route)
             return
-        if len(self._lookups) >= MAX_LOOKUPS:
+        found = self._associations.lookUp(name, self.owner)
+        if found is None:
             return
         route.pending = []
         lookup = self._lookups[name] = _Lookup(route)
         lookup.done = (
-            self._associations.lookUp(name)
-            .addTimeout(LOOKUP_TIMEOUT, self._associations.reactor)
+            found.addTimeout(LOOKUP_TIMEOUT, self._associations.reactor)
             .addErrback(_nothing)
             .addCallback(self._resolved, name)
         )

@@ -12,7 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -22,6 +22,11 @@ from socks6.server.bindpolicy import BindPolicy, IPAddress
 from socks6.values.address import Address, DomainName
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
+
+#: Names that are looked up at a time for the associations of one owner.
+MAX_LOOKUPS = 16
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,9 @@ class Associations:
         self.dropped: Counter[str] = Counter()
         self.ports: Counter[int] = Counter()
         self.reactor = reactor
-        self.lookUp = lookUp
+        self._lookUp = lookUp
+        #: How many names are being looked up, for whom.
+        self._lookups: Counter[bytes] = Counter()
         self.limits = limits or AssociationLimits()
         self._clientPorts = 0
         self._byID: dict[int, Association] = {}
@@ -125,6 +132,26 @@ class Associations:
         association.headers.clear()
         if not self._byID and self._sweep.running:
             self._sweep.stop()
+
+    def lookUp(self, name: DomainName, owner: bytes) -> Deferred[list[IPAddress]] | None:
+        """
+        Look up a name.
+
+        @param owner: Whom it counts against.
+        @return: What the look-up that we were made with gives; L{None}: too many are
+            under way for the same owner, and others want to have theirs as well.
+        """
+        if self._lookups[owner] >= MAX_LOOKUPS:
+            return None
+
+        def over(result: _T) -> _T:
+            self._lookups[owner] -= 1
+            if not self._lookups[owner]:
+                del self._lookups[owner]
+            return result
+
+        self._lookups[owner] += 1
+        return self._lookUp(name).addBoth(over)
 
     def addPort(self, port: int) -> None:
         """

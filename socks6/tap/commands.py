@@ -129,6 +129,28 @@ class CommandOptions(dict[str, Any]):
         """
         self.dtlsPorts.append(_place("dtls-port", port))
 
+    def checkCommands(self, isDirect: bool) -> None:
+        """
+        Check that there is a use for what the options say.
+
+        @param isDirect: Whether the proxy itself reaches remote hosts.
+        @raise UsageError: There is none.
+        """
+        if isDirect:
+            return
+        for option, value in (
+            ("udp-port", self.udpPorts),
+            ("dtls-port", self.dtlsPorts),
+            ("bind-address", self._bindAddresses),
+            ("bind-ports", self["bind-ports"]),
+            ("advertise", self._advertised),
+        ):
+            if value:
+                raise UsageError(
+                    f"--{option} needs --outbound direct: BIND and UDP ASSOCIATE go through no"
+                    " other proxy"
+                )
+
     def binder(self, reactor: Any) -> Binder:
         """
         Make what opens ports.

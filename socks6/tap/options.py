@@ -142,8 +142,9 @@ class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, Ou
         """
         if not self.ports and not self.tlsPorts:
             self.opt_port("1080")
-        self._checkTLS()
         self.checkOutbound()
+        self.checkCommands(isDirect=self["outbound"] is None)
+        self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")
         for port in self.ports:

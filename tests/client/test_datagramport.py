@@ -225,15 +225,9 @@ class ReceiveTests(PortTestCase):
         self.port.received(HEADER + b"answer")
         self.port.received(HEADER)
         self.port.received(header(IPv6Address("2001:db8::1"), 53) + b"six")
-        self.port.received(header(DomainName(b"example.org"), 53) + b"name")
         self.assertEqual(
             self.protocol.events,
-            [
-                (b"answer", REMOTE),
-                (b"", REMOTE),
-                (b"six", ("2001:db8::1", 53)),
-                (b"name", ("example.org", 53)),
-            ],
+            [(b"answer", REMOTE), (b"", REMOTE), (b"six", ("2001:db8::1", 53))],
         )
         self.assertEqual(self.port.dropped, {})
 
@@ -265,6 +259,15 @@ class ReceiveTests(PortTestCase):
                 self.port.received(datagram)
                 self.assertEqual(self.port.dropped[reason], before + 1, f"{reason}: {datagram!r}")
         self.assertEqual(self.protocol.events, [])
+
+    def test_namedSource(self) -> None:
+        """
+        A host that has no address is none.
+        """
+        for name in (b"example.org", b"::1%a"):
+            self.port.received(header(DomainName(name), 53) + b"x")
+        self.assertEqual(self.protocol.events, [])
+        self.assertEqual(self.port.dropped, {"no address": 2})
 
     def test_connected(self) -> None:
         """

@@ -14,8 +14,8 @@ from twisted.internet.defer import succeed
 from twisted.python.failure import Failure
 
 from socks6.interfaces import OutboundFailed
-from socks6.server.association import LOOKUP_TIMEOUT, MAX_LOOKUPS, MAX_PENDING, MAX_ROUTES
-from socks6.server.associations import AssociationLimits, Associations
+from socks6.server.association import LOOKUP_TIMEOUT, MAX_PENDING, MAX_ROUTES
+from socks6.server.associations import MAX_LOOKUPS, AssociationLimits, Associations
 from socks6.server.bindpolicy import BindPolicy
 from socks6.values.codes import ReplyCode
 from tests.server.datagrams import (
@@ -460,6 +460,28 @@ class NameTests(AssociationsTestCase):
         waiting = [route for each in opened._lookups.values() for route in each.waiting]
         self.assertEqual(len(waiting), MAX_ROUTES)
 
+    def test_fairLookups(self) -> None:
+        """
+        They count against all associations of the same owner, but against no other's, and
+        only as long as somebody waits.
+        """
+        opened, _ = self.open()
+        second, _ = self.open()
+        other, _ = self.open(b"eve")
+        for number in range(MAX_LOOKUPS):
+            self.send(opened, remote=named(b"example%d.org" % number))
+        self.send(second, remote=named(b"example.net"))
+        self.assertEqual(len(self.associations.questions), MAX_LOOKUPS)
+        self.send(other, remote=named(b"example.net"))
+        self.assertEqual(len(self.associations.questions), MAX_LOOKUPS + 1)
+        self.associations.answer("203.0.113.1")
+        self.send(second, remote=named(b"example.net"))
+        self.assertEqual(len(self.associations.questions), MAX_LOOKUPS + 1)
+        self.associations.close(opened)
+        for number in range(MAX_LOOKUPS):
+            self.send(second, remote=named(b"example%d.com" % number))
+        self.assertEqual(len(self.associations.questions), 2 * MAX_LOOKUPS)
+
     def test_manyNames(self) -> None:
         """
         Only so many are remembered.
@@ -476,7 +498,7 @@ class NameTests(AssociationsTestCase):
         An answer that is there at once is taken at once.
         """
         opened, relay = self.open()
-        self.associations.lookUp = lambda name: succeed([ip_address("203.0.113.1")])
+        self.associations._lookUp = lambda name: succeed([ip_address("203.0.113.1")])
         for _ in range(2):
             self.send(opened, remote=named(b"203.0.113.1"))
         self.assertEqual(relay.take(), [(b"question", REMOTE_PLACE)] * 2)

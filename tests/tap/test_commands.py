@@ -21,6 +21,23 @@ class BindTests(OptionsTestCase):
         """
         return parse(*arguments).binder(self.network).policy
 
+    def test_otherOutbound(self) -> None:
+        """
+        What nobody would make use of is a mistake.
+        """
+        for option in (
+            "--udp-port=1081",
+            "--dtls-port=1082",
+            "--bind-address=127.0.0.1",
+            "--bind-ports=2000-2001",
+            "--advertise=192.0.2.1",
+        ):
+            self.assertEqual(
+                self.complaint(option, "--outbound=socks5:localhost:9050"),
+                f"{option.partition('=')[0]} needs --outbound direct: BIND and UDP ASSOCIATE go"
+                " through no other proxy",
+            )
+
     def test_defaults(self) -> None:
         """
         Without options all is as L{BindPolicy} has it.
