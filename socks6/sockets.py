@@ -131,6 +131,13 @@ def isClosing(transport: ITransport) -> bool:
     return bool(getattr(_lowest(transport), "disconnecting", False))
 
 
+def hasUnsent(transport: Any) -> bool:
+    """
+    Tell whether something waits in the buffers of one of Twisted's own transports.
+    """
+    return bool(transport.dataBuffer or transport._tempDataBuffer)
+
+
 def closeSocketUnder(transport: ITransport) -> None:
     """
     Close the socket under a transport when all has been written, without a

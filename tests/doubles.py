@@ -36,6 +36,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
+from socks6.relay.pipes import PipePool
 from socks6.values.address import Address, addressFromText
 from socks6.values.codes import ReplyCode
 
@@ -184,6 +185,77 @@ class MemoryConnection(Connection):
         Tell the peer's address.
         """
         return self._peer
+
+
+class MemoryPipe:
+    """
+    What a pipe is to L{MemorySocket}s.
+
+    @ivar octets: What is in it.
+    """
+
+    def __init__(self, size: int) -> None:
+        """
+        @param size: How many octets fit in.
+        """
+        self.octets = b""
+        self._size = size
+
+    @property
+    def held(self) -> int:
+        """
+        Count what is in it.
+        """
+        return len(self.octets)
+
+    def fill(self, handle: socket.socket) -> int:
+        """
+        @see: L{socks6.relay.pipes.Pipe.fill}
+        """
+        octets = handle.recv(self._size)
+        self.octets += octets
+        return len(octets)
+
+    def drain(self, handle: socket.socket) -> None:
+        """
+        @see: L{socks6.relay.pipes.Pipe.drain}
+        """
+        with contextlib.suppress(BlockingIOError):
+            while self.octets:
+                self.octets = self.octets[handle.send(self.octets) :]
+
+    def takeAll(self) -> bytes:
+        """
+        @see: L{socks6.relay.pipes.Pipe.takeAll}
+        """
+        octets, self.octets = self.octets, b""
+        return octets
+
+
+class MemoryPipePool(PipePool):
+    """
+    Lends L{MemoryPipe}s.
+
+    @ivar lent: Those that are lent.
+    @ivar taken: How many have been.
+    """
+
+    def __init__(self, limit: int = 2, size: int = 65536) -> None:
+        super().__init__(limit)
+        self.lent: list[Any] = []
+        self.taken = 0
+        self._size = size
+
+    def take(self) -> Any:
+        if len(self.lent) == self._limit:
+            return None
+        self.taken += 1
+        self.lent.append(MemoryPipe(self._size))
+        return self.lent[-1]
+
+    def give(self, pipe: Any) -> None:
+        assert not pipe.held
+        self.lent.remove(pipe)
 
 
 class Network(MemoryReactorClock):

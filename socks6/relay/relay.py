@@ -19,6 +19,8 @@ from zope.interface import implementer
 
 from socks6.relay.farewell import sayFarewell
 from socks6.relay.legs import LegProtocol
+from socks6.relay.pipes import PipePool
+from socks6.relay.shortcut import Shortcut, canShorten
 from socks6.sockets import Delivery, canHalfClose, deliverRest, delivery, isClosing, isReset
 from socks6.text import errorWords
 
@@ -55,6 +57,7 @@ class _Direction:
         "octets",
         "paused",
         "relay",
+        "shortcut",
         "source",
         "sourceTransport",
     )
@@ -75,6 +78,8 @@ class _Direction:
         self.paused = False
         #: How far the destination's peer had got at the last look.
         self.delivery: Delivery | None = None
+        #: The short way; L{None}: there is none.
+        self.shortcut: Shortcut | None = None
 
     def isStranded(self) -> bool:
         """
@@ -93,9 +98,26 @@ class _Direction:
         """
         Pass on octets.
         """
-        self.octets += len(octets)
+        self.passed(len(octets))
+        if self.shortcut is None:
+            self.destination.write(octets)
+        else:
+            self.shortcut.send(octets)
+
+    def passed(self, count: int) -> None:
+        """
+        Count octets.
+        """
+        self.octets += count
         self.relay.touch()
-        self.destination.write(octets)
+
+    def leaveShortcut(self) -> None:
+        """
+        Take the ordinary way from now on.
+        """
+        shortcut, self.shortcut = self.shortcut, None
+        if shortcut is not None:
+            shortcut.leave()
 
     def inputEnded(self) -> None:
         """
@@ -174,6 +196,7 @@ class Relay:
         "_lastActivity",
         "_lastWords",
         "_openLegs",
+        "_pipes",
         "_up",
         "_watch",
     )
@@ -186,6 +209,7 @@ class Relay:
         finished: Callable[[RelayResult], None],
         idleTimeout: float | None = None,
         lastWords: Callable[[Failure], bytes] = lambda reason: b"",
+        pipes: PipePool | None = None,
     ) -> None:
         """
         Prepare to relay.
@@ -197,11 +221,14 @@ class Relay:
             tunnel is cut; L{None}: never.
         @param lastWords: Gives what the client gets to hear if the remote host is lost
             before it has said anything; by default, nothing.
+        @param pipes: What octets may pass through inside the kernel; L{None}: they take
+            the way through the transports' buffers.
         """
         self._clock = clock
         self._finished = finished
         self._lastWords = lastWords
         self._idleTimeout = idleTimeout
+        self._pipes = pipes
         self._idleTimer: IDelayedCall | None = None
         self._watch: IDelayedCall | None = None
         #: How far the two peers had got when the tunnel looked idle.
@@ -222,6 +249,14 @@ class Relay:
         for direction in (self._up, self._down):
             direction.source.receiver = direction
             direction.destination.registerProducer(direction, True)
+        pipes = self._pipes
+        if (
+            pipes is not None
+            and canShorten(self._up.destination)
+            and canShorten(self._down.destination)
+        ):
+            for direction in (self._up, self._down):
+                direction.shortcut = Shortcut(direction, pipes)
         if self._idleTimeout is not None:
             self._idleTimer = self._clock.callLater(self._idleTimeout, self._checkIdle)
             self._lastActivity = self._clock.seconds()
@@ -347,6 +382,8 @@ class Relay:
         for timer in (self._idleTimer, self._watch):
             if timer is not None and timer.active():
                 timer.cancel()
+        for direction in (self._up, self._down):
+            direction.leaveShortcut()
         for direction in (self._up, self._down):
             if direction is not lost:
                 sayFarewell(direction.source, self._clock, self._legGone, direction.ended)

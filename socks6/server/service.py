@@ -16,6 +16,7 @@ from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.policy.authentication import Authenticator
 from socks6.policy.sessions import SessionService
+from socks6.relay.pipes import CAN_SPLICE, PipePool
 from socks6.server.associations import Associations
 from socks6.server.bind import Binder
 from socks6.server.protocol import SOCKS6ServerFactory
@@ -42,6 +43,7 @@ def proxyService(
     connectTimeout: float = 30.0,
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
+    splice: bool = True,
 ) -> ProxyService:
     """
     Make a SOCKS 6 proxy that can be a part of any Twisted application.
@@ -66,6 +68,8 @@ def proxyService(
         and who it is.
     @param idleTimeout: Seconds without an octet either way after which a
         tunnel is cut; L{None}: never.
+    @param splice: Whether octets may pass through inside the kernel, where it can do
+        that.
     @raise ValueError: A checker does not take user names and passwords, or a
         time is not above zero.
     """
@@ -83,4 +87,6 @@ def proxyService(
         requestTimeout=requestTimeout,
         idleTimeout=idleTimeout,
     )
+    if splice and CAN_SPLICE:
+        factory.pipes = PipePool()
     return ProxyService(factory, endpoints)

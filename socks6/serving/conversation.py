@@ -268,6 +268,7 @@ class Conversation:
             self._relayFinished,
             factory.idleTimeout,
             self.lastWords,
+            factory.pipes,
         )
         self._relay.start(self.takeData(), self.inputOver)
 

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 
 from socks6.relay.legs import LegProtocol
+from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import AccessLog
 from socks6.serving.conversation import Conversation
 
@@ -46,6 +47,7 @@ class ServingFactory(Factory):
         it is.
     @ivar idleTimeout: Seconds without an octet either way after which a tunnel is
         cut; L{None}: never.
+    @ivar pipes: What octets may pass through inside the kernel; L{None}: they do not.
     @ivar accessLog: What the clients do.
     """
 
@@ -61,6 +63,7 @@ class ServingFactory(Factory):
         self.clock = clock
         self.requestTimeout = requestTimeout
         self.idleTimeout = idleTimeout
+        self.pipes: PipePool | None = None
         self.accessLog = AccessLog(clock)
         self._connections: set[ClientProtocol] = set()
         self._whenEmpty: list[Deferred[None]] = []
@@ -85,6 +88,8 @@ class ServingFactory(Factory):
         """
         self._connections.discard(protocol)
         if not self._connections:
+            if self.pipes is not None:
+                self.pipes.close()
             waiting, self._whenEmpty = self._whenEmpty, []
             for each in waiting:
                 each.callback(None)

@@ -57,6 +57,7 @@ class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, Ou
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
+        ["no-splice", None, "Let no octets pass through inside the kernel."],
         *SessionOptions.flags,
         *OutboundOptions.flags,
     ]

@@ -57,6 +57,7 @@ def makeService(options: Options) -> IService:
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
+        splice=not options["no-splice"],
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
     if associations is not None:

@@ -81,7 +81,9 @@ def bufferedFor(relay: Relay) -> int:
     """
     Count the octets that a tunnel keeps.
     """
-    return sum(bufferedIn(direction.source.transport) for direction in (relay._up, relay._down))
+    directions = (relay._up, relay._down)
+    inPipes = sum(each.shortcut.held for each in directions if each.shortcut is not None)
+    return inPipes + sum(bufferedIn(each.source.transport) for each in directions)
 
 
 class ProxyTestCase(TestCase):

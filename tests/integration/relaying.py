@@ -42,8 +42,8 @@ from tests.integration.proxies import (
 
 MEGA = 2**20
 
-#: What a proxy may keep of a tunnel's octets.
-BUFFER_LIMIT = MEGA
+#: What a proxy may keep of a tunnel's octets: a pipe full in each direction.
+BUFFER_LIMIT = 2 * MEGA
 
 #: The octets that a slow reader reads at once, and the seconds it rests then.
 SLOWLY = (16384, 0.002)

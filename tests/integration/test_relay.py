@@ -39,6 +39,15 @@ class TCPTests(relaying.HalfCloseCases):
         self.assertIn(": client lost, ", self.lines[-1])
 
 
+class BufferedTests(relaying.HalfCloseCases):
+    """
+    Over TCP, with no octet passing inside the kernel.
+    """
+
+    def start(self, **options: Any) -> RunningProxy:
+        return self.startProxy(splice=False, **options)
+
+
 class UNIXTests(relaying.HalfCloseCases):
     """
     Over UNIX sockets.

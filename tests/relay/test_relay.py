@@ -4,6 +4,7 @@ Tests of L{socks6.relay.relay}.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,11 @@ def keptFor(peer: Peer) -> int:
 class RelayTestCase(MemoryTestCase):
     """
     A test of a relay between two peers.
+
+    @cvar pipes: Makes what octets may pass through inside the kernel.
     """
+
+    pipes: Callable[[], Any] = staticmethod(lambda: None)
 
     def setUp(self) -> None:
         super().setUp()
@@ -64,7 +69,9 @@ class RelayTestCase(MemoryTestCase):
         """
         Start a relay.
         """
-        relay = Relay(self.network, clientLeg, remoteLeg, self.results.append, **options)
+        relay = Relay(
+            self.network, clientLeg, remoteLeg, self.results.append, pipes=self.pipes(), **options
+        )
         relay.start(early, inputOver)
         self.network.spin()
         return relay

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from socks6.interfaces import IOutbound
 from socks6.policy.sessions import SessionService
+from socks6.relay.pipes import CAN_SPLICE
 from socks6.server import service
 from socks6.server.service import ProxyService, proxyService
 from tests.doubles import FakeEndpoint, FakePort
@@ -163,6 +164,13 @@ class ProxyServiceTests(ServiceTestCase):
         """
         self.assertIsNone(self.service().factory.idleTimeout)
         self.assertEqual(self.service(idleTimeout=60.0).factory.idleTimeout, 60.0)
+
+    def test_splice(self) -> None:
+        """
+        Octets may pass inside the kernel, where it can do that, or not.
+        """
+        self.assertEqual(self.service().factory.pipes is not None, CAN_SPLICE)
+        self.assertIsNone(self.service(splice=False).factory.pipes)
 
     def test_outbound(self) -> None:
         """

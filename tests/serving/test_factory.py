@@ -14,6 +14,7 @@ from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import RUBBISH_LINES
 from socks6.serving.factory import ServingFactory
 from tests.raising import errorOf
@@ -161,6 +162,20 @@ class CuttingTests(LineTestCase):
             client.connection.connectionLost(Failure(ConnectionAborted()))
         self.assertIsNone(self.successResultOf(cut))
         self.network.spin()
+
+    def test_pipes(self) -> None:
+        """
+        When no connection is left, no pipe is.
+        """
+        factory = self.makeFactory()
+        closed: list[bool] = []
+        factory.pipes = PipePool()
+        self.patch(factory.pipes, "close", lambda: closed.append(True))
+        first, second = (self.network.accept(factory) for _ in range(2))
+        first.reset()
+        self.assertEqual(closed, [])
+        second.reset()
+        self.assertEqual(closed, [True])
 
     def test_rubbish(self) -> None:
         """

@@ -12,6 +12,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import LogLevel
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from socks6.relay.pipes import CAN_SPLICE
 from socks6.server import service as serviceModule
 from socks6.tap import makeService
 from tests.doubles import TLSPeer
@@ -81,6 +82,13 @@ class ServiceTests(ServiceTestCase):
             factory = self.start("--auth", checker).factory
             self.assertEqual(self.ask(factory, LOGIN), AUTHENTICATED + DONE, checker)
             self.assertEqual(self.ask(factory, NOOP), REFUSED, checker)
+
+    def test_noSplice(self) -> None:
+        """
+        It lets octets pass inside the kernel, unless it is told not to.
+        """
+        self.assertEqual(self.start().factory.pipes is not None, CAN_SPLICE)
+        self.assertIsNone(self.start("--no-splice").factory.pipes)
 
     def test_timeouts(self) -> None:
         """

@@ -1,0 +1,1 @@
+On Linux, octets pass from one connection of a tunnel to the other inside the kernel, where both are without TLS and much passes at once; ``twistd socks6 --no-splice`` turns that off.  What comes leaves in the same turn of the reactor.
