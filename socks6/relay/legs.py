@@ -4,6 +4,7 @@ The connections of a tunnel.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from typing import Protocol as Structure
@@ -136,12 +137,22 @@ def describe(address: IAddress) -> str:
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is None:
         return type(address).__name__.removesuffix("Address").lower()
+    return f"{_shown(host)}:{port}"
+
+
+@lru_cache(maxsize=1024)
+def _shown(host: str) -> str:
+    """
+    Write a peer's host for people.
+
+    Few come often.
+    """
     try:
         found = ip_address(host.partition("%")[0])
     except ValueError:
         # A PROXY header may claim anything.
-        return f"{host[:64]!a}:{port}"
+        return f"{host[:64]!a}"
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         # Ports for both see IPv4 like that.
-        host = str(found.ipv4_mapped)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return str(found.ipv4_mapped)
+    return f"[{host}]" if ":" in host else host

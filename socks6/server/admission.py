@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from socks6.interfaces import SessionStoreFailed
@@ -16,6 +15,7 @@ from socks6.policy.sessions import Client, Membership, sameIdentity
 from socks6.relay.legs import LegProtocol
 from socks6.sockets import isEncrypted
 from socks6.text import words
+from socks6.values.address import ipAddress
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, TokenOutcome
 from socks6.values.messages import AuthenticationReply, Request, UsernamePasswordReply
 from socks6.values.options import NO_OPTIONS, OptionList, SessionID, SessionInvalid
@@ -83,7 +83,7 @@ def clientOf(leg: LegProtocol) -> Client:
     transport: Any = leg.transport
     host = getattr(transport.getPeer(), "host", "")
     try:
-        address = ip_address(host.partition("%")[0])
+        address = ipAddress(host)
     except ValueError:
         # A unix socket's; and a PROXY header may claim anything.
         address = None

@@ -5,6 +5,7 @@ Addresses: an IPv4 address, an IPv6 address or a domain name, with a port.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from socks6.values.codes import MAX_DOMAIN_NAME_LENGTH, MAX_PORT
@@ -92,16 +93,28 @@ def unspecifiedLike(host: Host) -> Address:
     return UNSPECIFIED_IPV6 if isinstance(host, IPv6Address) else UNSPECIFIED_IPV4
 
 
+@lru_cache(maxsize=1024)
+def ipAddress(host: str) -> IPv4Address | IPv6Address:
+    """
+    Read an IP address, as a socket writes it; its scope ID behind C{%} is left out, the
+    protocol has no place for it.
+
+    Few are read often.
+
+    @raise ValueError: It is none.
+    """
+    return ip_address(host.partition("%")[0])
+
+
 def addressFromText(host: str, port: int) -> Address:
     """
     Make an address from what a person or a socket call it.
 
-    @param host: An IP address in text form (a scope ID behind C{%} is left
-        out, the protocol has no place for it), or a domain name in ASCII.
+    @param host: An IP address in text form (see L{ipAddress}), or a domain name in ASCII.
     @raise ValueError: C{host} is no possible name, or the port is out of range.
     """
     try:
-        ip = ip_address(host.partition("%")[0])
+        ip = ipAddress(host)
     except ValueError:
         return Address(DomainName(host.encode("ascii")), port)
     return Address(ip, port)
