@@ -16,6 +16,7 @@ Octets pass through stages, and a stage imports only those named before it:
   - L{socks6.server}: the proxy's side of a connection
   - L{socks6.local}: the local proxifier
   - L{socks6.command}: the program C{socks6}
+  - L{socks6.workers}: several processes as one proxy
   - L{socks6.tap}: the command lines of C{twistd socks6} and C{twistd socks6-local}
 
 This module imports nothing, so that a plugin which names it costs nothing.

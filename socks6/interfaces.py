@@ -37,6 +37,20 @@ class OutboundFailed(ConnectError, SOCKS6Error):
         self.reason = reason
 
 
+@dataclass(slots=True, eq=False)
+class FirstOctets:
+    """
+    What may leave in the first packet of a connection (TCP Fast Open).
+
+    @ivar octets: The first that the remote host is to get.
+    @ivar taken: How many of them are on their way there on the connection that was made;
+        who has asked for it sends the others.
+    """
+
+    octets: bytes = field(repr=False)
+    taken: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class OutboundRequest:
     """
@@ -50,12 +64,15 @@ class OutboundRequest:
     @ivar optimistic: Whether the connection may count as made as soon as it has been
         asked for, if this way out can do that: what is written then leaves together
         with what asks for it, and a failure is the end of the connection.
+    @ivar first: What may leave in the first packet, and arrive there twice then, if this
+        way out can do that; L{None}: nothing may.
     """
 
     address: Address
     typeOfService: int | None = None
     session: bytes | None = field(default=None, repr=False)
     optimistic: bool = False
+    first: FirstOctets | None = None
 
 
 class IOutbound(Interface):

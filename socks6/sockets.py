@@ -4,6 +4,7 @@ What transports do not tell of themselves: the sockets under them.
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     ITransport,
 )
+from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import alsoProvides
@@ -34,6 +36,14 @@ _SO_ORIGINAL_DST = 80
 
 #: Where in Linux's C{struct tcp_info} the count of acknowledged octets stands.
 _TCP_BYTES_ACKED = 120
+
+#: Linux's names for Multipath TCP that the socket module lacks.
+_TCP_IS_MPTCP = 43
+_SOL_MPTCP, _MPTCP_INFO = 284, 1
+
+#: Where in Linux's C{struct mptcp_info} the number of the next octet stands that the peer
+#: has to acknowledge.
+_MPTCP_UNACKNOWLEDGED = 24
 
 
 class TransportWrapper:
@@ -62,6 +72,9 @@ def _lowest(transport: ITransport) -> ITransport:
     """
     Find the transport under all wrappers.
     """
+    if isinstance(transport, Connection):
+        # As it is most often.
+        return transport
     *_, lowest = _layers(transport)
     return lowest
 
@@ -87,8 +100,10 @@ def isEncrypted(transport: ITransport) -> bool:
     """
     Tell whether TLS is spoken on a transport.
     """
+    if isinstance(transport, Connection):
+        # startTLS and connectSSL hide it within.
+        return ISSLTransport.providedBy(transport)
     *wrappers, lowest = _layers(transport)
-    # startTLS and connectSSL hide TLS within the transport.
     return ISSLTransport.providedBy(lowest) or any(
         isinstance(wrapper, TLSMemoryBIOProtocol) for wrapper in wrappers
     )
@@ -112,7 +127,7 @@ def hearHalfClose(transport: ITransport, protocol: IHalfCloseableProtocol) -> No
     Twisted's wrapper for the PROXY protocol does not pass that on, so the end
     of one direction would be the end of the connection.
     """
-    if not canHalfClose(transport):
+    if isinstance(transport, Connection) or not canHalfClose(transport):
         return
     layers: list[Any] = list(_layers(transport))
     for wrapper in layers[:-1]:
@@ -172,14 +187,40 @@ def deliverRest(transport: ITransport) -> None:
         lowest.protocol.dataReceived(octets)
 
 
+def isMultipath(handle: socket.socket) -> bool:
+    """
+    Tell whether a connection really is Multipath TCP: both peers speak it.
+    """
+    if sys.platform != "linux" or handle.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    try:
+        return bool(handle.getsockopt(socket.IPPROTO_TCP, _TCP_IS_MPTCP))
+    except OSError:
+        return False
+
+
+def _acknowledgedUpTo(handle: socket.socket) -> int:
+    """
+    Tell how far the peer of a Multipath TCP connection has acknowledged what it was sent.
+
+    @return: The number of an octet, which begins anywhere; 0: the system does not tell.
+    """
+    try:
+        info = handle.getsockopt(_SOL_MPTCP, _MPTCP_INFO, _MPTCP_UNACKNOWLEDGED + 8)
+    except OSError:
+        return 0
+    (number,) = unpack_from("=Q", info, _MPTCP_UNACKNOWLEDGED)
+    return int(number)
+
+
 class Delivery(NamedTuple):
     """
     How far a peer has got with what was written to it.
 
     @ivar outstanding: Octets that the kernel has been given and the peer's
         kernel has not acknowledged, the end of the stream counting as one.
-    @ivar acknowledged: Octets that it has acknowledged so far; 0 on a UNIX
-        socket, which does not count them.
+    @ivar acknowledged: Octets that it has acknowledged so far, counted from anywhere; 0
+        on a UNIX socket, which does not count them.
     """
 
     outstanding: int
@@ -200,7 +241,9 @@ def delivery(transport: ITransport) -> Delivery | None:
 
     (outstanding,) = unpack("=i", ioctl(handle.fileno(), TIOCOUTQ, bytes(4)))
     acknowledged = 0
-    if handle.family != socket.AF_UNIX:
+    if isMultipath(handle):
+        acknowledged = _acknowledgedUpTo(handle)
+    elif handle.family != socket.AF_UNIX:
         info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_BYTES_ACKED + 8)
         (acknowledged,) = unpack_from("=Q", info, _TCP_BYTES_ACKED)
     return Delivery(outstanding, acknowledged)
@@ -218,6 +261,11 @@ def isReset(transport: ITransport) -> bool:
     handle = socketOf(transport)
     if handle is None or handle.family == socket.AF_UNIX or sys.platform != "linux":
         return False
+    if isMultipath(handle):
+        # Its state would be that of the first path, which may end before the others.
+        poll = select.poll()
+        poll.register(handle, 0)
+        return any(events & select.POLLERR for _, events in poll.poll(0))
     state = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state == _TCP_CLOSE
 

@@ -38,6 +38,7 @@ STAGES = {
         "serving",
     },
     "command": {"values", "wire", "machine", "client"},
+    "workers": set[str](),
     "tap": {
         "values",
         "wire",
@@ -50,6 +51,7 @@ STAGES = {
         "serving",
         "server",
         "local",
+        "workers",
     },
 }
 
@@ -320,6 +322,8 @@ class ComplaintsTests(SynchronousTestCase):
             ("socks6.client.endpoints", "from socks6.outbound import direct"),
             ("socks6.client.endpoints", "def late():\n import socks6.server"),
             ("socks6.client.endpoints", "from socks6 import tap"),
+            ("socks6.workers.ports", "from socks6.serving import service"),
+            ("socks6.server.service", "from socks6.workers import supervisor"),
             ("socks6.sockets", "from socks6.server import relay"),
             ("socks6.machine.server", "from socks6 import sockets"),
             ("socks6.machine.server", "from socks6.sockets import timeOut"),
@@ -387,6 +391,7 @@ class ComplaintsTests(SynchronousTestCase):
         for module, source in [
             ("socks6.values.options", "import struct\nfrom socks6.values.codes import Leg"),
             ("socks6.wire.reader", "from ..values import codes"),
+            ("socks6.tap.workers", "from socks6.workers.supervisor import Supervisor"),
             ("socks6.machine.server", "from socks6.wire import errors"),
             ("socks6.machine.socks5server", "from socks6.wire import socks5"),
             ("socks6.wire.draft06.messages", "from socks6.wire.address import decodeHost"),

@@ -22,6 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, implementer
 
+from socks6.multipath import multipathSocket, whyNoMultipath
 from socks6.server.tls import serverContext
 from socks6.sockets import (
     Delivery,
@@ -32,6 +33,7 @@ from socks6.sockets import (
     hearHalfClose,
     isClosing,
     isEncrypted,
+    isMultipath,
     isReset,
     originalDestination,
     prepareForRelay,
@@ -348,6 +350,74 @@ class SocketTests(MemoryTestCase):
         one, _ = self.pair()
         for other in (WithSocket(one), WithSocket(None), StringTransport()):
             self.assertFalse(isReset(other))  # type: ignore[arg-type]
+
+    def multipathPair(self) -> tuple[socket.socket, socket.socket]:
+        """
+        Connect two sockets of Multipath TCP, or skip the test where there are none.
+        """
+        reason = whyNoMultipath()
+        if reason is not None:
+            self.skipTest(f"no Multipath TCP: {reason}")
+        one = multipathSocket(socket.AF_INET)
+        self.addCleanup(one.close)
+        with multipathSocket(socket.AF_INET) as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            one.connect(server.getsockname())
+            other, _ = server.accept()
+        self.addCleanup(other.close)
+        return one, other
+
+    def test_isMultipath(self) -> None:
+        """
+        A connection is Multipath TCP only if both sides speak it; what has no TCP is
+        not, nor is anything on other systems.
+        """
+        one, other = self.multipathPair()
+        self.assertTrue(isMultipath(one) and isMultipath(other))
+        for pair in (self.pair(), self.tcpPair()):
+            self.assertFalse(any(map(isMultipath, pair)))
+        plain = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(plain.close)
+        with multipathSocket(socket.AF_INET) as alone:
+            alone.connect(plain.getsockname())
+            self.assertFalse(isMultipath(alone))
+        self.patch(sys, "platform", "darwin")
+        self.assertFalse(isMultipath(one))
+
+    def test_multipathDelivery(self) -> None:
+        """
+        On all paths together, what the peer has acknowledged is counted.
+        """
+        one, _ = self.multipathPair()
+        transport: Any = WithSocket(one)
+        before = delivery(transport)
+        assert before is not None
+        one.sendall(b"x" * 5000)
+        deadline = time.monotonic() + 30
+        while (state := delivery(transport)) and state.outstanding:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(state, Delivery(0, before.acknowledged + 5000))
+
+    def test_multipathReset(self) -> None:
+        """
+        A reset is one, and the end of both directions is none.
+        """
+        for resets in (True, False):
+            one, other = self.multipathPair()
+            transport: Any = WithSocket(one)
+            self.assertFalse(isReset(transport))
+            if resets:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                other.close()
+                deadline = time.monotonic() + 30
+                while not isReset(transport):
+                    self.assertLess(time.monotonic(), deadline)
+            else:
+                one.shutdown(socket.SHUT_WR)
+                other.shutdown(socket.SHUT_WR)
+                self.assertEqual(one.recv(1), b"")
+                self.assertFalse(isReset(transport))
 
     def test_isResetElsewhere(self) -> None:
         """

@@ -19,6 +19,7 @@ from socks6.client.destination import destinationAddress
 from socks6.client.negotiation import DEFAULT_TIMEOUT, Terms
 from socks6.client.session import SOCKS6Session
 from socks6.values.codes import Command
+from socks6.values.options import TCPFastOpen
 from socks6.wire import DEFAULT_CODEC
 from socks6.wire.codec import Codec
 
@@ -39,6 +40,7 @@ class SOCKS6ClientEndpoint:
         username: str | bytes | None = None,
         password: str | bytes | None = None,
         optimistic: bool = False,
+        replayable: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
         codec: Codec = DEFAULT_CODEC,
     ) -> None:
@@ -54,6 +56,10 @@ class SOCKS6ClientEndpoint:
         @param password: What proves it; with C{username} only.
         @param optimistic: Whether to connect the protocol as soon as the request
             has been written, without waiting for the proxy's replies.
+        @param replayable: Whether it does no harm if the destination gets what the
+            protocol writes first twice, as can happen with TCP Fast Open.  Then it may
+            leave in the first packet to the proxy also where no token is spent, and in
+            the first one from there.
         @param timeout: Seconds that the proxy may take for its replies once it is
             connected.
         @param codec: The draft to speak.
@@ -67,7 +73,16 @@ class SOCKS6ClientEndpoint:
         else:
             self._access = Access(proxy, credentials)
         where = destinationAddress(host, port)
-        self._terms = Terms(reactor, Command.CONNECT, where, optimistic, timeout, codec)
+        self._terms = Terms(
+            reactor,
+            Command.CONNECT,
+            where,
+            optimistic,
+            timeout,
+            codec,
+            [TCPFastOpen(0)] if replayable else (),
+            replayable=replayable,
+        )
 
     def __repr__(self) -> str:
         """

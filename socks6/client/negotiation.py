@@ -9,7 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionClosed
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionAborted,
+    ConnectionClosed,
+    TimeoutError,
+)
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -54,6 +59,10 @@ class Terms:
     @ivar timeout: Seconds that the proxy may take.
     @ivar codec: The draft to speak.
     @ivar options: What to say of the operation itself.
+    @ivar mayHurry: Whether the connection to the proxy may count as made before it is, so
+        that the request leaves in the first packet.
+    @ivar replayable: Whether it does no harm if the destination gets what the user's
+        protocol writes first once more, on another connection.
     """
 
     clock: IReactorTime
@@ -63,6 +72,8 @@ class Terms:
     timeout: float
     codec: Codec
     options: Sequence[Option] = ()
+    mayHurry: bool = True
+    replayable: bool = False
 
     def __post_init__(self) -> None:
         """
@@ -177,6 +188,9 @@ class Negotiation(Receiver):
         if self._connected:
             # The user's protocol has aborted, or raised, or gets to hear what went
             # wrong with TLS as it would without a proxy.
+            return reason
+        if reason.check(ConnectError, TimeoutError):
+            # The connection counted as made and could not be made.
             return reason
         # Nobody but TLS with the proxy can have failed yet.
         failed = ConnectError(string=reason.getErrorMessage())

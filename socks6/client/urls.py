@@ -25,6 +25,7 @@ from twisted.internet.ssl import (
 
 from socks6.certificates import certificatesIn, privateKeyIn
 from socks6.client.dtls import ClientDTLSOptions, optionsForClientDTLS
+from socks6.client.fastopen import FastOpenClientEndpoint
 from socks6.values.codes import MAX_PORT
 from socks6.values.options import UsernamePassword
 
@@ -55,6 +56,10 @@ _PASSWORD_FILE = "passwordfile"
 #: What names the port of the proxy that takes datagrams: as they are, and with DTLS.
 _DATAGRAM_PORTS = ("udp", "dtls")
 
+#: What else may be said, and how.
+_FAST_OPEN = "fastopen"
+_ANSWERS = {"yes": True, "no": False}
+
 
 @dataclass(frozen=True, slots=True)
 class DatagramRoute:
@@ -84,6 +89,7 @@ class ProxyURL:
         same file.
     @ivar udp: The proxy's port for datagrams, if the URL names one.
     @ivar dtls: Its port for datagrams with DTLS, if the URL names one.
+    @ivar fastOpen: Whether the request may leave in the first packet (TCP Fast Open).
     """
 
     host: str
@@ -93,6 +99,7 @@ class ProxyURL:
     files: dict[str, Path] = field(default_factory=dict)
     udp: int | None = None
     dtls: int | None = None
+    fastOpen: bool = True
 
     def __str__(self) -> str:
         """
@@ -108,8 +115,9 @@ class ProxyURL:
         @raise OSError: See L{encryption}.
         @raise ValueError: The same.
         """
+        kind = FastOpenClientEndpoint if self.fastOpen else HostnameEndpoint
         way: IStreamClientEndpoint
-        way = HostnameEndpoint(reactor, self.host, self.port, timeout=CONNECT_TIMEOUT)
+        way = kind(reactor, self.host, self.port, timeout=CONNECT_TIMEOUT)
         creator = self.encryption()
         return way if creator is None else wrapClientTLS(creator, way, reactor)
 
@@ -187,7 +195,8 @@ def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
     With C{?passwordfile=FILE}, the password is the first line of that file.  C{?udp=PORT}
     and, of C{socks6s}, C{?dtls=PORT} name the proxy's port for datagrams; without
     either, C{socks6} has it where it has TCP, and C{socks6s} has none: what is
-    encrypted otherwise is never sent as it is unless somebody says so.  Special
+    encrypted otherwise is never sent as it is unless somebody says so.  With
+    C{?fastopen=no}, the request does not leave in the first packet.  Special
     characters in user name, password and files are written as C{%} and two digits.
     The files are found from the folder in which this is called.
 
@@ -207,6 +216,9 @@ def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
         raise ValueError(f"the proxy's port is not within 1 to {MAX_PORT}")
     parameters = _parametersIn(match["query"] or "")
     udp, dtls = (_portIn(name, parameters.pop(name, None)) for name in _DATAGRAM_PORTS)
+    fastOpen = _ANSWERS.get(parameters.pop(_FAST_OPEN, "yes"))
+    if fastOpen is None:
+        raise ValueError("fastopen= is neither yes nor no")
     files = {
         name: Path(os.fsdecode(unquote_to_bytes(value))).absolute()
         for name, value in parameters.items()
@@ -222,7 +234,7 @@ def proxyURL(text: str, password: bytes | None = None) -> ProxyURL:
     elif passwordFile is not None:
         password = passwordIn(passwordFile)
     credentials = _credentials(match["username"], password)
-    return ProxyURL(_host(match["host"]), port, encrypted, credentials, files, udp, dtls)
+    return ProxyURL(_host(match["host"]), port, encrypted, credentials, files, udp, dtls, fastOpen)
 
 
 def passwordIn(path: Path) -> bytes:
@@ -298,14 +310,14 @@ def _parametersIn(query: str) -> dict[str, str]:
 
     @raise ValueError: It makes no sense.
     """
-    known = (*_TLS_FILES, _PASSWORD_FILE, *_DATAGRAM_PORTS)
+    known = (*_TLS_FILES, _PASSWORD_FILE, *_DATAGRAM_PORTS, _FAST_OPEN)
     parameters: dict[str, str] = {}
     for part in query.split("&") if query else ():
         name, _, value = part.partition("=")
         if name not in known or name in parameters or not value:
             raise ValueError(
                 "behind the ? of the proxy's URL there may be ca=, certificate=, key=,"
-                " passwordfile=, udp= and dtls=, once each"
+                " passwordfile=, udp=, dtls= and fastopen=, once each"
             )
         parameters[name] = value
     if parameters.keys() >= set(_DATAGRAM_PORTS):

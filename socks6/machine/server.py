@@ -284,15 +284,23 @@ class ServerConnection:
             )
         return codec.encodeAuthenticationReply(REFUSAL)
 
+    def peekData(self) -> bytes:
+        """
+        Show the application data that has come so far, in order.
+
+        @raise UsageError: Where it ends cannot be told yet.
+        """
+        if self.state not in _TAKING:
+            raise UsageError(f"no application data in state {self.state.name}")
+        return bytes(self._data + self._buffer)
+
     def takeData(self) -> bytes:
         """
         Hand over the application data that has come so far, in order, once.
 
         @raise UsageError: Where it ends cannot be told yet.
         """
-        if self.state not in _TAKING:
-            raise UsageError(f"no application data in state {self.state.name}")
-        data = bytes(self._data + self._buffer)
+        data = self.peekData()
         self._data.clear()
         self._buffer.clear()
         return data

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 
@@ -20,7 +21,9 @@ from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from socks6.fastopen import connectWith
 from socks6.interfaces import OutboundFailed
+from socks6.multipath import multipathSocket
 from socks6.sockets import setTypeOfService
 from socks6.values.codes import ReplyCode
 
@@ -50,6 +53,28 @@ def _errorQueue(family: socket.AddressFamily) -> tuple[int, int]:
     if family == socket.AF_INET6:
         return socket.IPPROTO_IPV6, _IPV6_RECVERR
     return socket.IPPROTO_IP, _IP_RECVERR
+
+
+def _keepErrors(handle: socket.socket, keep: bool) -> None:
+    """
+    Let a socket keep ICMP errors, or no longer.
+    """
+    if sys.platform == "linux":
+        # Multipath TCP has no queue for them.
+        with suppress(OSError):
+            handle.setsockopt(*_errorQueue(handle.family), keep)
+
+
+def _newSocket(family: socket.AddressFamily, multipath: bool) -> socket.socket:
+    """
+    Make a socket, of Multipath TCP if that is wanted and the system has it.
+
+    @raise OSError: It has none at all.
+    """
+    if multipath:
+        with suppress(OSError):
+            return multipathSocket(family)
+    return socket.socket(family, socket.SOCK_STREAM)
 
 
 def _diedOfAge(handle: socket.socket) -> bool:
@@ -88,12 +113,15 @@ def failureOf(error: OSError, family: socket.AddressFamily) -> OutboundFailed:
 class ConnectAttempt:
     """
     One attempt to connect a socket to one address.
+
+    @ivar taken: How many octets of the data the kernel has taken with the SYN.
     """
 
     def __init__(
         self,
         reactor: IReactorFDSet,
         finished: Callable[[ConnectAttempt, OutboundFailed | None], None],
+        multipath: bool = False,
     ) -> None:
         """
         Prepare an attempt.
@@ -101,30 +129,42 @@ class ConnectAttempt:
         @param finished: Is called once, by the reactor, unless the attempt was
             cancelled: with L{None} if the socket is connected, which it then
             must L{take}.
+        @param multipath: Whether to speak Multipath TCP, if both hosts can.
         """
+        self.taken = 0
+        self._multipath = multipath
         self._reactor = reactor
         self._finished = finished
         self._socket: socket.socket | None = None
 
-    def start(self, host: IPv4Address | IPv6Address, port: int, typeOfService: int | None) -> None:
+    def start(
+        self,
+        host: IPv4Address | IPv6Address,
+        port: int,
+        typeOfService: int | None,
+        octets: bytes | None = None,
+    ) -> None:
         """
         Send the SYN.
 
         @param typeOfService: The IP type of service, or L{None} for the system's.
+        @param octets: What may leave in the SYN, as much as fits; L{None}: no Fast Open.
         @raise OutboundFailed: The system refuses at once.
         """
         family = socket.AF_INET if host.version == 4 else socket.AF_INET6
         try:
-            handle = socket.socket(family, socket.SOCK_STREAM)
+            handle = _newSocket(family, self._multipath)
         except OSError as error:
             raise failureOf(error, family) from None
         try:
             handle.setblocking(False)
-            if sys.platform == "linux":
-                handle.setsockopt(*_errorQueue(family), 1)
+            _keepErrors(handle, True)
             if typeOfService is not None:
                 setTypeOfService(handle, typeOfService)
-            handle.connect((str(host), port))
+            if octets is None:
+                handle.connect((str(host), port))
+            else:
+                self.taken = connectWith(handle, (str(host), port), octets)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -140,9 +180,8 @@ class ConnectAttempt:
         handle = self._socket
         assert handle is not None
         self._socket = None
-        if sys.platform == "linux":
-            # Once connected, an ICMP error is no reason to give up.
-            handle.setsockopt(*_errorQueue(handle.family), 0)
+        # Once connected, an ICMP error is no reason to give up.
+        _keepErrors(handle, False)
         return handle
 
     def cancel(self) -> None:

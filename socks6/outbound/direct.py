@@ -79,6 +79,7 @@ class DirectOutbound:
         reactor: IReactorTime,
         timeout: float = 30.0,
         resolver: IHostnameResolver | None = None,
+        multipath: bool = False,
     ) -> None:
         """
         @param reactor: Must also provide L{IReactorFDSet} and
@@ -86,7 +87,9 @@ class DirectOutbound:
             resolver is given, L{IReactorPluggableNameResolver}.
         @param timeout: Seconds for all of it, resolving included.
         @param resolver: Who resolves names; by default the reactor.
+        @param multipath: Whether to speak Multipath TCP with hosts that do.
         """
+        self._multipath = multipath
         self._reactor = reactor
         self._timeout = timeout
         self._resolver = resolver
@@ -97,8 +100,8 @@ class DirectOutbound:
 
         @see: L{IOutbound.connect}
         """
-        host, port = request.address.host, request.address.port
-        race = _Race(self._reactor, protocol, port, request.typeOfService, self._timeout)
+        host = request.address.host
+        race = _Race(self._reactor, protocol, request, self._timeout, self._multipath)
         if isinstance(host, DomainName):
             resolver = self._resolver
             if resolver is None:
@@ -121,22 +124,27 @@ class _Race:
         self,
         reactor: IReactorTime,
         protocol: IProtocol,
-        port: int,
-        typeOfService: int | None,
+        request: OutboundRequest,
         timeout: float,
+        multipath: bool,
     ) -> None:
         """
         Let the clock run.
 
         @param timeout: Seconds for all attempts together.
+        @param multipath: Whether to speak Multipath TCP with hosts that do.
         """
         self.done: Deferred[Address | None] = Deferred(lambda done: self._stop())
         #: The look-up of the name.
         self._lookUp: Deferred[list[IPAddress]] | None = None
         self._reactor = reactor
         self._protocol = protocol
-        self._port = port
-        self._typeOfService = typeOfService
+        self._port = request.address.port
+        self._typeOfService = request.typeOfService
+        self._first = request.first
+        #: What may leave in the next SYN.
+        self._octets = None if request.first is None else request.first.octets
+        self._multipath = multipath
         self._hosts: Sequence[IPAddress] = ()
         self._next = 0
         self._attempts: set[ConnectAttempt] = set()
@@ -190,12 +198,17 @@ class _Race:
         while self._next < len(self._hosts):
             host = self._hosts[self._next]
             self._next += 1
-            attempt = ConnectAttempt(IReactorFDSet(self._reactor), self._attemptFinished)
+            attempt = ConnectAttempt(
+                IReactorFDSet(self._reactor), self._attemptFinished, self._multipath
+            )
             try:
-                attempt.start(host, self._port, self._typeOfService)
+                attempt.start(host, self._port, self._typeOfService, self._octets)
             except OutboundFailed as failure:
                 self._failures.append(failure)
                 continue
+            # No other address gets them in a SYN: several may lead to the same host, and
+            # it is enough that the network may deliver a packet twice.
+            self._octets = None
             self._attempts.add(attempt)
             if self._next < len(self._hosts):
                 self._delay = self._reactor.callLater(ATTEMPT_DELAY, self._tryNext)
@@ -212,6 +225,8 @@ class _Race:
             if failure is not None:
                 raise failure
             bound = self._adopt(attempt)
+            if self._first is not None:
+                self._first.taken = attempt.taken
         except OutboundFailed as reason:
             self._failures.append(reason)
             self._tryNext()

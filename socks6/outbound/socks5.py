@@ -48,6 +48,9 @@ class SOCKS5Outbound:
     user name and password of its own, which nobody can guess, and so has each request
     that is in no session.  Tor does not let streams with different ones share a
     circuit.
+
+    @ivar secret: What sessions' identities are made from.  Processes whose clients have
+        the same sessions must have the same.
     """
 
     isDirect = False
@@ -71,7 +74,7 @@ class SOCKS5Outbound:
         self._proxyEndpoint = proxyEndpoint
         self._isolate = isolate
         self._timeout = timeout
-        self._secret = os.urandom(_SECRET_LENGTH)
+        self.secret = os.urandom(_SECRET_LENGTH)
 
     def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
         """
@@ -91,7 +94,7 @@ class SOCKS5Outbound:
         same, or of a request that is in none.
         """
         name = os.urandom(_SECRET_LENGTH) if session is None else session
-        digest = hmac.new(self._secret, name, hashlib.sha256).hexdigest().encode("ascii")
+        digest = hmac.new(self.secret, name, hashlib.sha256).hexdigest().encode("ascii")
         return UsernamePassword(digest[:32], digest[32:])
 
 

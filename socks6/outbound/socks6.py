@@ -292,6 +292,8 @@ class SOCKS6Outbound(Service):
             self._timeout,
             DEFAULT_CODEC,
             options,
+            # Where the connection counts as made, no other proxy can be tried any more.
+            mayHurry=not request.optimistic or len(self._proxies) == 1,
         )
 
     async def _throughFirst(

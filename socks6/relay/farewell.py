@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from socks6.relay.atonce import close, endOutput
 from socks6.relay.legs import LegProtocol
 from socks6.sockets import Delivery, canHalfClose, closeSocketUnder, delivery
 
@@ -46,6 +47,17 @@ def sayFarewell(
     farewell.begin(inputOver)
 
 
+def breakOff(leg: LegProtocol, clock: IReactorTime, gone: Callable[[], None]) -> None:
+    """
+    Close a connection at once, whatever gets lost, so that the peer does not take it
+    for a good end.
+
+    @see: L{sayFarewell}
+    """
+    leg.receiver = _Farewell(leg, clock, gone)
+    leg.abort()
+
+
 class _Farewell:
     """
     The receiver of a connection that is being closed.
@@ -56,7 +68,7 @@ class _Farewell:
         "_clock",
         "_delivery",
         "_gone",
-        "_halfCloses",
+        "_isOver",
         "_progressAt",
         "_timer",
         "_transport",
@@ -68,14 +80,14 @@ class _Farewell:
         """
         transport: Any = leg.transport
         self._transport = transport
-        self._halfCloses = canHalfClose(transport)
         self._clock = clock
         self._gone = gone
         #: How far the peer had got at the last look, and since when it stands
         #: there.
         self._delivery: Delivery | None = None
         self._began = self._progressAt = clock.seconds()
-        self._timer = clock.callLater(_INTERVAL, self._look)
+        self._isOver = False
+        self._timer: IDelayedCall | None = None
 
     def begin(self, inputOver: bool) -> None:
         """
@@ -87,10 +99,13 @@ class _Farewell:
         transport.unregisterProducer()
         if not inputOver:
             transport.resumeProducing()
-        if self._halfCloses and not inputOver:
-            transport.loseWriteConnection()
+        if inputOver or not canHalfClose(transport):
+            close(transport)
         else:
-            transport.loseConnection()
+            endOutput(transport)
+        # Most are closed by now.
+        if not self._isOver:
+            self._timer = self._clock.callLater(_INTERVAL, self._look)
 
     def dataReceived(self, octets: bytes) -> None:
         """
@@ -101,7 +116,7 @@ class _Farewell:
         """
         The peer closes too, so nothing of ours can get lost any more.
         """
-        self._transport.loseConnection()
+        close(self._transport)
 
     def outputEnded(self) -> None:
         """
@@ -112,7 +127,8 @@ class _Farewell:
         """
         It is closed.
         """
-        if self._timer.active():
+        self._isOver = True
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._gone()
 

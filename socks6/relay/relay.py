@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from socks6.relay.farewell import sayFarewell
+from socks6.relay.atonce import endOutput
+from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
 from socks6.relay.shortcut import Shortcut, canShorten
@@ -239,12 +240,13 @@ class Relay:
         self._up = _Direction(self, client, remote)
         self._down = _Direction(self, remote, client)
 
-    def start(self, early: bytes, inputOver: bool) -> None:
+    def start(self, early: bytes, inputOver: bool, sent: int = 0) -> None:
         """
         Begin to relay.
 
         @param early: What the client has sent already.
         @param inputOver: Whether it has ended its direction already.
+        @param sent: How many octets of that the remote host has been sent already.
         """
         for direction in (self._up, self._down):
             direction.source.receiver = direction
@@ -260,8 +262,10 @@ class Relay:
         if self._idleTimeout is not None:
             self._idleTimer = self._clock.callLater(self._idleTimeout, self._checkIdle)
             self._lastActivity = self._clock.seconds()
-        if early:
-            self._up.dataReceived(early)
+        if sent:
+            self._up.passed(sent)
+        if len(early) > sent:
+            self._up.dataReceived(early[sent:])
         if inputOver:
             self._up.inputEnded()
         elif not self._up.paused:
@@ -311,8 +315,8 @@ class Relay:
         """
         if self._up.ended and self._down.ended:
             self._close("closed")
-        elif canHalfClose(direction.destination):
-            direction.destination.loseWriteConnection()
+        elif direction.shortcut is not None or canHalfClose(direction.destination):
+            endOutput(direction.destination)
             self.watch()
         else:
             # Without half-close, the end of one direction is the end.
@@ -365,17 +369,15 @@ class Relay:
             ending = "closed"
         elif hasFailed:
             ending = _failureIn(reason)
-        self._close(ending, direction)
-        if hasFailed and isUnheard and not lastWords:
-            # So that the client does not take it for a good end.
-            self._up.source.abort()
+        self._close(ending, direction, breaksOff=hasFailed and isUnheard and not lastWords)
         self._legGone()
 
-    def _close(self, ending: str, lost: _Direction | None = None) -> None:
+    def _close(self, ending: str, lost: _Direction | None = None, breaksOff: bool = False) -> None:
         """
         Close what is still open.
 
         @param lost: The direction whose source is gone already.
+        @param breaksOff: Whether the other one must not look like a good end.
         """
         self._ending = self._ending or ending
         # Farewells have limits of their own.
@@ -385,7 +387,11 @@ class Relay:
         for direction in (self._up, self._down):
             direction.leaveShortcut()
         for direction in (self._up, self._down):
-            if direction is not lost:
+            if direction is lost:
+                continue
+            if breaksOff:
+                breakOff(direction.source, self._clock, self._legGone)
+            else:
                 sayFarewell(direction.source, self._clock, self._legGone, direction.ended)
 
     def _legGone(self) -> None:

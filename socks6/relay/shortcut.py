@@ -9,12 +9,12 @@ the transports' buffers; which one an octet takes is nobody else's business.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, unix
 from twisted.internet.tcp import Connection
 
+from socks6.relay.atonce import write
 from socks6.relay.pipes import CAN_SPLICE, Pipe, PipePool
 from socks6.sockets import hasUnsent
 
@@ -88,13 +88,7 @@ class Shortcut:
         Pass on what somebody else has read.
         """
         self.settle()
-        sent = 0
-        if not hasUnsent(self._destination):
-            # Whatever it is, the transport will find out.
-            with suppress(OSError):
-                sent = self._destination.socket.send(octets)
-        if sent < len(octets):
-            self._destination.write(octets[sent:])
+        write(self._destination, octets)
 
     def leave(self) -> None:
         """

@@ -12,18 +12,19 @@ from typing import Any
 from twisted.internet.defer import TimeoutError
 
 from socks6.adoption import adopt
+from socks6.fastopen import acceptFastOpen
 from socks6.policy.sessions import ownerOf
 from socks6.relay.legs import LegProtocol
 from socks6.server.admission import clientOf
 from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress, openSocket
 from socks6.server.listener import Listener, ListenerClosed, peerOf
 from socks6.server.negotiation import Negotiation
-from socks6.server.stack import honour, typeOfServiceWishes
+from socks6.server.stack import inForce, typeOfServiceWishes
 from socks6.sockets import localAddress
 from socks6.values.address import Address, addressFromText
 from socks6.values.codes import Leg, ReplyCode
 from socks6.values.messages import Request
-from socks6.values.options import ListenBacklog, OptionList
+from socks6.values.options import ListenBacklog, OptionList, TCPFastOpen
 
 
 class Binder:
@@ -57,6 +58,7 @@ class Binder:
         backlog: int,
         session: bytes | None,
         owner: bytes,
+        fastOpen: bool = False,
     ) -> Listener:
         """
         Open a port.
@@ -65,9 +67,12 @@ class Binder:
         @param backlog: Connections that may wait to be claimed; 0: none.
         @param session: Whose session may claim them.
         @param owner: Whom they count against while they wait.
+        @param fastOpen: Whether data in the first packet is accepted.
         @raise BindRefused: It cannot be, or may not be.
         """
         handle = openSocket(self.policy, wish, own, socket.SOCK_STREAM)
+        if fastOpen:
+            acceptFastOpen(handle)
         bound = addressFromText(*handle.getsockname()[:2])
         address = self.policy.reported(bound, own)
         if address in self._claimable:
@@ -130,7 +135,14 @@ async def _open(negotiation: Negotiation, request: Request, binder: Binder) -> N
     own = ownAddress(negotiation)
     owner = ownerOf(negotiation.identity, clientOf(negotiation.leg))
     try:
-        listener = binder.open(request.address, own, backlog, negotiation.session, owner)
+        listener = binder.open(
+            request.address,
+            own,
+            backlog,
+            negotiation.session,
+            owner,
+            any(request.options.stack(TCPFastOpen)),
+        )
     except BindRefused as refused:
         negotiation.fail(refused.replyCode, str(refused))
         return
@@ -175,7 +187,8 @@ async def _takeHost(
     legs = {Leg.CLIENT_PROXY: negotiation.leg, Leg.PROXY_REMOTE: remote}
     wishes = typeOfServiceWishes(request.options)
     try:
-        negotiation.reply(ReplyCode.SUCCESS, host, honour(wishes, legs))
+        options = inForce(wishes, legs, negotiation.factory.multipath)
+        negotiation.reply(ReplyCode.SUCCESS, host, options)
     except BaseException:
         remote.abort()
         raise

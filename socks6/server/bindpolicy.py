@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from secrets import randbelow
 
+from socks6.multipath import multipathSocket
 from socks6.values.address import Address, DomainName
 from socks6.values.codes import MAX_PORT, ReplyCode
 from socks6.wire.errors import SOCKS6Error
@@ -56,9 +57,10 @@ class BindPolicy:
     @ivar ports: The lowest and the highest port that may be bound; what the system
         chooses may be any, unless C{ports} was set.
     @ivar timeout: Seconds that a host may take to connect.
-    @ivar maxBacklog: Connections that may wait to be claimed, at least 2.
+    @ivar maxBacklog: Connections that may wait to be claimed, at least 2; 0: none.
     @ivar advertised: What remote hosts call our addresses, one for each version of IP
         where it is not the address itself.
+    @ivar multipath: Whether Multipath TCP is spoken with hosts that do.
     """
 
     addresses: Sequence[IPAddress] = ()
@@ -66,6 +68,7 @@ class BindPolicy:
     timeout: float = 120.0
     maxBacklog: int = 128
     advertised: Mapping[int, IPAddress] = field(default_factory=dict)
+    multipath: bool = False
 
     def __post_init__(self) -> None:
         """
@@ -78,8 +81,8 @@ class BindPolicy:
             raise ValueError(f"no range of ports: {low} to {high}")
         if not 0 < self.timeout < math.inf:
             raise ValueError(f"not a number of seconds above 0: {self.timeout}")
-        if self.maxBacklog < 2:
-            raise ValueError(f"a backlog is at least 2, not {self.maxBacklog}")
+        if self.maxBacklog and self.maxBacklog < 2:
+            raise ValueError(f"a backlog is at least 2, or 0 for none, not {self.maxBacklog}")
 
     def addressFor(self, wish: Address, own: IPAddress | None, kind: int) -> IPAddress:
         """
@@ -154,7 +157,10 @@ def openSocket(
     ports = policy.portsFor(wish)
     family = socket.AF_INET if host.version == 4 else socket.AF_INET6
     try:
-        handle = socket.socket(family, kind)
+        if kind == socket.SOCK_STREAM and policy.multipath:
+            handle = multipathSocket(family)
+        else:
+            handle = socket.socket(family, kind)
     except OSError as error:
         raise refusalFor(error) from None
     try:

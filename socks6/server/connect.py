@@ -4,12 +4,13 @@ The commands CONNECT and NOOP.
 
 from __future__ import annotations
 
-from socks6.interfaces import OutboundFailed, OutboundRequest
+from socks6.interfaces import FirstOctets, OutboundFailed, OutboundRequest
 from socks6.relay.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
-from socks6.server.stack import honour, typeOfServiceWishes
+from socks6.server.stack import inForce, typeOfServiceWishes
 from socks6.values.codes import Leg, ReplyCode
 from socks6.values.messages import Request
+from socks6.values.options import TCPFastOpen
 from socks6.wire.errors import UsageError
 
 
@@ -33,10 +34,16 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
         return
     outbound = negotiation.factory.outbound
     wishes = typeOfServiceWishes(request.options)
+    first = _first(negotiation, request)
     remote = LegProtocol()
     try:
         bound = await outbound.connect(
-            OutboundRequest(request.address, wishes.get(Leg.PROXY_REMOTE), negotiation.session),
+            OutboundRequest(
+                request.address,
+                wishes.get(Leg.PROXY_REMOTE),
+                negotiation.session,
+                first=first,
+            ),
             remote,
         )
     except OutboundFailed as failure:
@@ -51,10 +58,24 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     if outbound.isDirect:
         legs[Leg.PROXY_REMOTE] = remote
     try:
-        negotiation.reply(ReplyCode.SUCCESS, bound, honour(wishes, legs))
+        options = inForce(wishes, legs, negotiation.factory.multipath)
+        negotiation.reply(ReplyCode.SUCCESS, bound, options)
     except BaseException:
         # Nobody else knows of it, not even if the outbound connected although
         # the client is gone.
         remote.abort()
         raise
-    negotiation.relay(remote)
+    negotiation.relay(remote, 0 if first is None else first.taken)
+
+
+def _first(negotiation: Negotiation, request: Request) -> FirstOctets | None:
+    """
+    Tell what may leave in the SYN to the remote host.
+
+    @see: draft 06, "TFO options".
+    """
+    wanted = next(request.options.stack(TCPFastOpen), None)
+    if wanted is None:
+        return None
+    # A size of 0 stands for as many as fit.
+    return FirstOctets(negotiation.peekData()[: wanted.payloadSize or None])

@@ -113,6 +113,12 @@ class Negotiation(Conversation):
         """
         return self._machine.takeData()
 
+    def peekData(self) -> bytes:
+        """
+        Look at what waits in the machine.
+        """
+        return self._machine.peekData()
+
     def workFailed(self) -> None:
         """
         Report a general failure, if that is what comes next.

@@ -45,7 +45,11 @@ class SOCKS6ServerFactory(ServingFactory):
     """
     Makes the proxy's side of its clients' connections, and knows those that
     are open.
+
+    @ivar multipath: Whether connections with remote hosts may be Multipath TCP.
     """
+
+    multipath = False
 
     protocol = SOCKS6ServerProtocol
 

@@ -44,6 +44,8 @@ def proxyService(
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
     splice: bool = True,
+    fastOpen: bool = True,
+    multipath: bool = False,
 ) -> ProxyService:
     """
     Make a SOCKS 6 proxy that can be a part of any Twisted application.
@@ -70,6 +72,10 @@ def proxyService(
         tunnel is cut; L{None}: never.
     @param splice: Whether octets may pass through inside the kernel, where it can do
         that.
+    @param fastOpen: Whether to accept data in the first packet (TCP Fast Open), where the
+        kernel lets us.
+    @param multipath: Whether to speak Multipath TCP with remote hosts that do, by default
+        and by C{binder}; with clients, that is the endpoints' business.
     @raise ValueError: A checker does not take user names and passwords, or a
         time is not above zero.
     """
@@ -79,7 +85,7 @@ def proxyService(
     threads = cast(IReactorThreads, reactor)
     factory = SOCKS6ServerFactory(
         reactor,
-        outbound or DirectOutbound(reactor, connectTimeout, ThreadedResolver(threads)),
+        outbound or DirectOutbound(reactor, connectTimeout, ThreadedResolver(threads), multipath),
         Authenticator(checkers),
         sessions=sessions,
         binder=binder,
@@ -89,4 +95,5 @@ def proxyService(
     )
     if splice and CAN_SPLICE:
         factory.pipes = PipePool()
-    return ProxyService(factory, endpoints)
+    factory.multipath = multipath
+    return ProxyService(factory, endpoints, fastOpen)

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from socks6.relay.legs import LegProtocol
-from socks6.sockets import setTypeOfService, socketOf
+from socks6.sockets import isMultipath, setTypeOfService, socketOf
 from socks6.values.codes import Leg
-from socks6.values.options import IPTypeOfService, OptionList
+from socks6.values.options import IPTypeOfService, MultipathTCP, OptionList
 
 
 def typeOfServiceWishes(options: OptionList) -> dict[Leg, int]:
@@ -22,6 +22,25 @@ def typeOfServiceWishes(options: OptionList) -> dict[Leg, int]:
         for leg in (Leg.CLIENT_PROXY, Leg.PROXY_REMOTE)
         if option.leg.overlaps(leg)
     }
+
+
+def inForce(wishes: dict[Leg, int], legs: dict[Leg, LegProtocol], multipath: bool) -> OptionList:
+    """
+    Set what a request wants of its legs, and tell what is in force on them.
+
+    @param wishes: The IP types of service.
+    @param legs: The legs whose packets are ours.
+    @param multipath: Whether the one to the remote host may be Multipath TCP.
+    @see: draft 06, "Stack options".
+    """
+    found = honour(wishes, legs)
+    remote = legs.get(Leg.PROXY_REMOTE)
+    if not multipath or remote is None or remote.transport is None:
+        return found
+    handle = socketOf(remote.transport)
+    if handle is None or not isMultipath(handle):
+        return found
+    return OptionList([*found, MultipathTCP()])
 
 
 def honour(wishes: dict[Leg, int], legs: dict[Leg, LegProtocol]) -> OptionList:

@@ -13,7 +13,8 @@ from twisted.internet.error import ConnectionClosed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from socks6.relay.farewell import sayFarewell
+from socks6.relay.atonce import write
+from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.serving.accesslog import RequestRecord
@@ -78,6 +79,7 @@ class Conversation:
         self._began = factory.clock.seconds()
         self._deadline = factory.clock.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
+        self._hasSpoken = False
         #: What is done about the request.
         self._work: Deferred[None] | None = None
 
@@ -248,12 +250,18 @@ class Conversation:
         """
         if self.isOver:
             raise CancelledError
-        self.transport.write(octets)
+        if self._hasSpoken:
+            write(self.transport, octets)
+        else:
+            # More may come in this turn of the reactor, and fit into the same segment.
+            self._hasSpoken = True
+            self.transport.write(octets)
 
-    def relay(self, remote: LegProtocol) -> None:
+    def relay(self, remote: LegProtocol, sent: int = 0) -> None:
         """
         Pass octets between the client and a remote host from now on.
 
+        @param sent: How many octets of the client that host has been sent already.
         @raise CancelledError: The client is gone, and so is the remote host then.
         """
         if self.isOver:
@@ -270,7 +278,7 @@ class Conversation:
             self.lastWords,
             factory.pipes,
         )
-        self._relay.start(self.takeData(), self.inputOver)
+        self._relay.start(self.takeData(), self.inputOver, sent)
 
     def _relayFinished(self, result: RelayResult) -> None:
         """
@@ -295,8 +303,9 @@ class Conversation:
         Be done with the request, and break off the connection, so that the client
         does not take it for a good end.
         """
-        self.end(result)
-        self.leg.abort()
+        self._finish(result)
+        self.forgetDeadline()
+        breakOff(self.leg, self.factory.clock, self._gone)
 
     def stop(self) -> None:
         """
@@ -338,9 +347,10 @@ class Conversation:
         Close the client's connection, once it has got what was written.
         """
         self.forgetDeadline()
-        sayFarewell(
-            self.leg,
-            self.factory.clock,
-            lambda: self.factory.connectionGone(self.leg),
-            self.inputOver,
-        )
+        sayFarewell(self.leg, self.factory.clock, self._gone, self.inputOver)
+
+    def _gone(self) -> None:
+        """
+        The client's connection is closed.
+        """
+        self.factory.connectionGone(self.leg)

@@ -4,6 +4,7 @@ A proxy, of whatever kind, as a service of a Twisted application.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from socks6.fastopen import acceptFastOpen
 from socks6.serving.factory import ServingFactory
 
 
@@ -26,14 +28,22 @@ class ListeningService(Service):
 
     _log = Logger()
 
-    def __init__(self, factory: ServingFactory, endpoints: Sequence[IStreamServerEndpoint]) -> None:
+    def __init__(
+        self,
+        factory: ServingFactory,
+        endpoints: Sequence[IStreamServerEndpoint],
+        fastOpen: bool = False,
+    ) -> None:
         """
         @param endpoints: Where to listen.
+        @param fastOpen: Whether to accept data in the first packet (TCP Fast Open), where
+            the kernel lets us.
         """
         self.factory = factory
         self.ports: list[IListeningPort] = []
         self._endpoints = tuple(endpoints)
         self._pending: list[Deferred[None]] = []
+        self._fastOpen = fastOpen
 
     def privilegedStartService(self) -> None:
         """
@@ -71,11 +81,20 @@ class ListeningService(Service):
 
         for endpoint in self._endpoints:
             listening = maybeDeferred(endpoint.listen, self.factory)
-            self._pending.append(listening.addCallbacks(self.ports.append, failed))
+            self._pending.append(listening.addCallbacks(self._listens, failed))
         starting = False
         if failures:
             self._stopListening()
             failures[0].raiseException()
+
+    def _listens(self, port: IListeningPort) -> None:
+        """
+        Take note of a port.
+        """
+        self.ports.append(port)
+        handle = getattr(port, "socket", None)
+        if self._fastOpen and isinstance(handle, socket.socket):
+            acceptFastOpen(handle)
 
     def _stopListening(self) -> Deferred[Any]:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
@@ -151,11 +152,14 @@ class CommandOptions(dict[str, Any]):
                     " other proxy"
                 )
 
-    def binder(self, reactor: Any) -> Binder:
+    def binder(self, reactor: Any, backlog: bool = True) -> Binder:
         """
         Make what opens ports.
+
+        @param backlog: Whether connections may wait there to be claimed.
         """
-        return Binder(reactor, self._policy())
+        policy = self._policy()
+        return Binder(reactor, policy if backlog else replace(policy, maxBacklog=0))
 
     def associations(self, reactor: Any) -> Associations | None:
         """
@@ -207,4 +211,5 @@ class CommandOptions(dict[str, Any]):
             self["bind-timeout"],
             self["max-backlog"],
             self._advertised,
+            bool(self["mptcp"]),
         )

@@ -4,6 +4,8 @@ What all command lines of C{twistd} have in common here.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -22,6 +24,8 @@ class CommonOptions(usage.Options):
 
     @cvar command: The name behind C{twistd}.
     @ivar ports: Endpoint strings to listen on.
+    @ivar arguments: The command line, as it was read.
+    @ivar folder: Where we were then.
     """
 
     synopsis = "[options]"
@@ -33,6 +37,8 @@ class CommonOptions(usage.Options):
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self.ports: list[str] = []
+        self.arguments: Sequence[str] = ()
+        self.folder = ""
 
     def checkAgain(self) -> None:
         """
@@ -54,6 +60,8 @@ class CommonOptions(usage.Options):
         Read the command line; a mistake is one line on standard error and exit
         status 1.
         """
+        self.arguments = tuple(sys.argv[1:] if options is None else options)
+        self.folder = os.getcwd()
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]
         except usage.UsageError as error:

@@ -25,10 +25,20 @@ from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
 from socks6.tap.sessions import SessionOptions
+from socks6.tap.stack import StackOptions
+from socks6.tap.workers import WorkerOptions
 from socks6.text import octets
 
 
-class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, OutboundOptions):
+class Options(
+    CommonOptions,
+    AuthOptionMixin,
+    CommandOptions,
+    SessionOptions,
+    OutboundOptions,
+    StackOptions,
+    WorkerOptions,
+):
     """
     The options of C{twistd socks6}.
 
@@ -54,12 +64,14 @@ class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, Ou
         *SessionOptions.parameters,
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
+        *WorkerOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
         ["no-splice", None, "Let no octets pass through inside the kernel."],
         *SessionOptions.flags,
         *OutboundOptions.flags,
+        *StackOptions.flags,
     ]
 
     def __init__(self) -> None:
@@ -68,6 +80,7 @@ class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, Ou
         """
         CommonOptions.__init__(self)
         CommandOptions.__init__(self)
+        WorkerOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: CertificateOptions | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -145,6 +158,8 @@ class Options(CommonOptions, AuthOptionMixin, CommandOptions, SessionOptions, Ou
             self.opt_port("1080")
         self.checkOutbound()
         self.checkCommands(isDirect=self["outbound"] is None)
+        self.checkStack()
+        self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")

@@ -156,10 +156,12 @@ class OutboundOptions(dict[str, Any]):
         if self["isolate-sessions"] and self["outbound"] is None:
             raise UsageError("--isolate-sessions needs an --outbound through another proxy")
 
-    def outbound(self, reactor: Any) -> IOutbound | None:
+    def outbound(self, reactor: Any, secret: bytes | None = None) -> IOutbound | None:
         """
         Make the way out that the options describe.
 
+        @param secret: What all processes with the same sessions have in common, if there
+            are several.
         @return: L{None}: the straight way.
         @raise OSError: A file cannot be read.
         @raise ValueError: What a file holds does not serve.
@@ -169,4 +171,6 @@ class OutboundOptions(dict[str, Any]):
         make, isolates = self["outbound"]
         isolate = self["isolate-sessions"] or (isolates and not self["no-isolate-sessions"])
         made: IOutbound = make(reactor, isolate, self["connect-timeout"])
+        if secret is not None and isinstance(made, SOCKS5Outbound):
+            made.secret = secret
         return made

@@ -4,6 +4,9 @@ Services under C{twistd}.
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -78,6 +81,23 @@ class CommandLineService(MultiService):
         if self._runner["pidfile"]:
             Path(self._runner["pidfile"]).unlink(missing_ok=True)
         raise SystemExit(1) from error
+
+
+def exitWithFailure() -> None:
+    """
+    Let the process end with status 1 when its reactor has stopped, which for C{twistd}
+    is always a success.
+    """
+    atexit.register(_fail)
+
+
+def _fail() -> NoReturn:
+    """
+    End the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def raiseDescriptorLimit(reactor: object) -> None:

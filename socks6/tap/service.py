@@ -14,6 +14,8 @@ from socks6.server.service import proxyService
 from socks6.server.tls import TLSServerEndpoint
 from socks6.tap.options import Options
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
+from socks6.tap.workers import WorkersService
+from socks6.workers.ports import PortHeir
 
 _log = Logger()
 
@@ -26,15 +28,22 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = _reactor
     raiseDescriptorLimit(reactor)
-    endpoints = [serverFromString(reactor, port) for port in options.ports]
+    if options.areMany and options.briefing is None:
+        return WorkersService(reactor, options)
+    listener: Any = options.listener(reactor)
+    secret = None
+    if options.briefing is not None:
+        listener = PortHeir(reactor, options.briefing.ports)
+        secret = bytes.fromhex(options.briefing.secret)
+    endpoints = [serverFromString(listener, port) for port in options.ports]
     for port in options.tlsPorts:
         assert options.tlsContext is not None
-        endpoint = serverFromString(reactor, port)
+        endpoint = serverFromString(listener, port)
         endpoints.append(TLSServerEndpoint(reactor, endpoint, options.tlsContext))
     service = CommandLineService(options)
     sessions = options.sessionService(reactor)
     sessions.setServiceParent(service)  # type: ignore[no-untyped-call]
-    outbound = options.outbound(reactor)
+    outbound = options.outbound(reactor, secret)
     if IService.providedBy(outbound):
         outbound.setServiceParent(service)
     # Whoever goes through another proxy may want nobody to know of this machine: hosts
@@ -45,19 +54,24 @@ def makeService(options: Options) -> IService:
             "BIND and UDP ASSOCIATE are refused: they would not go through the proxy that"
             " --outbound names"
         )
-    associations = options.associations(reactor) if isDirect else None
+    # Several processes cannot share a port for datagrams: each would be given those of
+    # the others' clients.
+    isAlone = not options.areMany
+    associations = options.associations(reactor) if isDirect and isAlone else None
     proxy = proxyService(
         reactor,
         endpoints,
         options.checkers,
         outbound=outbound,
         sessions=sessions,
-        binder=options.binder(reactor) if isDirect else None,
+        binder=options.binder(reactor, backlog=isAlone) if isDirect else None,
         associations=associations,
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
         splice=not options["no-splice"],
+        fastOpen=not options["no-fast-open"],
+        multipath=bool(options["mptcp"]),
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
     if associations is not None:

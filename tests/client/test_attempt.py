@@ -18,9 +18,12 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import ClientFactory, Factory
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from socks6.client.access import Access
 from socks6.client.attempt import TOKEN_TRIES, ConnectionAttempt
 from socks6.client.endpoints import SOCKS6ClientEndpoint
 from socks6.client.errors import (
@@ -30,9 +33,19 @@ from socks6.client.errors import (
     SessionClosed,
     TokenRefused,
 )
+from socks6.client.negotiation import Terms
 from socks6.client.session import SOCKS6Session
-from socks6.values.codes import ReplyCode, TokenOutcome
-from socks6.values.options import SessionUntrusted, TokenRequest
+from socks6.values.address import Address, DomainName
+from socks6.values.codes import Command, ReplyCode, TokenOutcome
+from socks6.values.options import (
+    Option,
+    SessionID,
+    SessionRequest,
+    SessionUntrusted,
+    TokenExpenditure,
+    TokenRequest,
+)
+from socks6.wire import DRAFT_06
 from tests.client.doubles import (
     HOST,
     PORT,
@@ -63,6 +76,9 @@ from tests.client.sessions import (
     unspent,
     window,
 )
+
+#: Where to.
+WHERE = Address(DomainName(b"example.org"), 443)
 
 
 class FactoryTests(ClientTestCase):
@@ -246,6 +262,64 @@ class ProxyEndpointTests(ClientTestCase):
                 self.assertEqual(self.application.events, ["made"])
             transport.lose()
             self.assertNothingLeft()
+
+
+class HurryTests(SynchronousTestCase):
+    """
+    What may leave in the first packet, and arrive twice then.
+    """
+
+    def ask(
+        self,
+        *options: Option,
+        optimistic: bool = True,
+        isEncrypted: bool = False,
+        **terms: bool,
+    ) -> bool:
+        """
+        Make an attempt.
+
+        @param options: What the request says of who makes it.
+        @return: What it says to the proxy's endpoint.
+        """
+        endpoint = OddEndpoint()
+        attempt = ConnectionAttempt(
+            Access(endpoint, options),
+            Terms(Clock(), Command.CONNECT, WHERE, optimistic, 60.0, DRAFT_06, **terms),  # type: ignore[arg-type]
+            Factory(),
+        )
+        attempt.start()
+        may: bool = endpoint.factory.mayHurry(isEncrypted)
+        return may
+
+    def test_noData(self) -> None:
+        """
+        The request may if no application data is behind it.
+        """
+        self.assertTrue(self.ask(optimistic=False))
+        self.assertTrue(self.ask(SessionRequest(), ADA, optimistic=False))
+
+    def test_data(self) -> None:
+        """
+        With application data it may if a token is spent, with TLS, or if the user does
+        not mind; else not.
+        """
+        self.assertFalse(self.ask())
+        self.assertFalse(self.ask(SessionID(ID), ADA, TokenRequest(64)))
+        self.assertTrue(self.ask(SessionID(ID), TokenExpenditure(3)))
+        self.assertTrue(self.ask(isEncrypted=True))
+        self.assertTrue(self.ask(replayable=True))
+
+    def test_otherReasons(self) -> None:
+        """
+        Nothing may if there are other reasons against it.
+        """
+        for arguments in (
+            {"optimistic": False},
+            {"isEncrypted": True},
+            {"replayable": True},
+        ):
+            self.assertFalse(self.ask(TokenExpenditure(3), mayHurry=False, **arguments))
 
 
 class CancelTests(ClientTestCase):

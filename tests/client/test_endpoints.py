@@ -135,6 +135,34 @@ class CredentialsTests(ClientTestCase):
         self.successResultOf(self.result)
 
 
+class ReplayableTests(ClientTestCase):
+    """
+    Data that may arrive twice.
+    """
+
+    def test_request(self) -> None:
+        """
+        The proxy is asked for Fast Open on its leg if the user does not mind, and only
+        then.
+        """
+        self.negotiate(replayable=True)
+        option = bytes.fromhex("01 0007 84 01 0000")
+        self.assertEqual(self.transport.value(), REQUEST[:-2] + b"\x00\x07" + option)
+        self.transport.receive(SUCCESS)
+        self.successResultOf(self.result)
+        self.negotiate()
+        self.assertEqual(self.transport.value(), REQUEST)
+
+    def test_hurry(self) -> None:
+        """
+        The way to the proxy hears of it, too.
+        """
+        for replayable in (False, True):
+            self.connect(optimistic=True, replayable=replayable)
+            factory: Any = self.reactor.tcpClients[-1][2]
+            self.assertEqual(factory._wrappedFactory.mayHurry(False), replayable)
+
+
 class DestinationTests(ClientTestCase):
     """
     Destinations of all kinds.

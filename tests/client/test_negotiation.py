@@ -12,6 +12,7 @@ from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
+    ConnectionRefusedError,
     TimeoutError,
 )
 from twisted.internet.task import Clock
@@ -353,6 +354,17 @@ class TimeoutTests(ClientTestCase):
     """
     The proxy takes its time.
     """
+
+    def test_notMade(self) -> None:
+        """
+        A connection that counted as made before it was, and could not be, fails in the
+        words of whoever tried.
+        """
+        for error in (ConnectionRefusedError(), TimeoutError()):
+            self.negotiate()
+            self.transport.lose(error)
+            self.assertIs(self.failureResultOf(self.result).value, error)
+            self.assertNothingLeft()
 
     def test_timeout(self) -> None:
         """

@@ -14,6 +14,7 @@ from twisted.internet.ssl import PrivateCertificate
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
+from socks6.client.fastopen import FastOpenClientEndpoint
 from socks6.client.urls import CONNECT_TIMEOUT, ProxyURL, passwordIn, proxyURL
 from socks6.dtls import DTLSConversation, DTLSDoor, DTLSFailed
 from socks6.server.tls import datagramContext, serverContext
@@ -113,8 +114,9 @@ class ProxyURLTests(FilesTestCase):
         brackets = "no IPv6 address between the brackets of the proxy's URL"
         query = (
             "behind the ? of the proxy's URL there may be ca=, certificate=, key=,"
-            " passwordfile=, udp= and dtls=, once each"
+            " passwordfile=, udp=, dtls= and fastopen=, once each"
         )
+        answer = "fastopen= is neither yes nor no"
         lacking = "the proxy's URL has a user, and neither a password nor a passwordfile="
         udp = "udp= of the proxy's URL is not within 1 to 65535"
         dtls = udp.replace("udp", "dtls")
@@ -189,6 +191,10 @@ class ProxyURLTests(FilesTestCase):
                 "udp= and dtls= of the proxy's URL contradict each other",
             ),
             ("socks6://ada:s3cret@proxy?dtls=1", "dtls= is for socks6s://, which has TLS"),
+            ("socks6://ada:s3cret@proxy?fastopen=s3cret", answer),
+            ("socks6://ada:s3cret@proxy?fastopen=Yes", answer),
+            ("socks6://ada:s3cret@proxy?fastopen=", query),
+            ("socks6://ada:s3cret@proxy?fastopen=no&fastopen=no", query),
         ):
             error = errorOf(ValueError, proxyURL, text)
             self.assertEqual(str(error), complaint, text)
@@ -305,12 +311,26 @@ class EndpointTests(FilesTestCase):
             url = proxyURL(text)
             self.assertIsNone(url.encryption())
             endpoint = url.endpoint(self.network)
-            self.assertIsInstance(endpoint, HostnameEndpoint)
+            self.assertIsInstance(endpoint, FastOpenClientEndpoint)
             self.assertEqual(repr(endpoint), f"<HostnameEndpoint {where}>")
         endpoint.connect(ApplicationFactory(Application()))
         ((host, port, _, timeout, _),) = self.network.tcpClients
         # What the network's resolver takes every name for.
         self.assertEqual((host, port, timeout), ("127.0.0.1", 1080, CONNECT_TIMEOUT))
+
+    def test_fastOpen(self) -> None:
+        """
+        Fast Open can be turned off, with TLS or without.
+        """
+        ca = self.authority.path
+        for text, kind in (
+            ("socks6://proxy?fastopen=no", HostnameEndpoint),
+            ("socks6://proxy?fastopen=yes", FastOpenClientEndpoint),
+        ):
+            self.assertIs(type(proxyURL(text).endpoint(self.network)), kind)
+        url = proxyURL(f"socks6s://proxy?ca={ca}&fastopen=no")
+        self.assertEqual((url.files, url.fastOpen), ({"ca": ca}, False))
+        self.assertTrue(proxyURL(f"socks6s://proxy?ca={ca}").fastOpen)
 
     def shake(self, url: ProxyURL, *clientCA: Path) -> tuple[Application, Application]:
         """

@@ -437,6 +437,7 @@ class DataTests(SynchronousTestCase):
         """
         machine = serverIn(ServerState.RESULT)
         list(machine.receive(b"one"))
+        self.assertEqual(machine.peekData(), b"one")
         self.assertEqual(machine.takeData(), b"one")
         self.assertEqual(machine.takeData(), b"")
         list(machine.receive(b"two"))
@@ -454,6 +455,7 @@ class DataTests(SynchronousTestCase):
             if state in TAKING:
                 self.assertEqual(machine.takeData(), b"", state.name)
             else:
+                self.assertIsNotNone(errorOf(UsageError, machine.peekData), state.name)
                 self.assertIsNotNone(errorOf(UsageError, machine.takeData), state.name)
 
     def test_heldLength(self) -> None:

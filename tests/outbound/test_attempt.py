@@ -24,12 +24,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import OutboundFailed
+from socks6.multipath import whyNoMultipath
 from socks6.outbound import attempt as module
 from socks6.outbound.attempt import ConnectAttempt, failureOf
 from socks6.values.codes import ReplyCode
 from tests.outbound.loopback import listen, refusingPort, requireIPv6
 
 IP_RECVERR, IPV6_RECVERR = 11, 25
+IPPROTO_MPTCP = 262
 LOCAL = IPv4Address("127.0.0.1")
 
 
@@ -143,6 +145,71 @@ class AttemptTests(SynchronousTestCase):
             self._connect("127.0.0.1", listen(self).getsockname()[1], given)
             value = self._take().getsockopt(socket.IPPROTO_IP, socket.IP_TOS)
             self.assertEqual(value, expected)
+
+    def test_firstOctets(self) -> None:
+        """
+        The SYN takes data with it, as much as the kernel says; without the wish, it is
+        an ordinary one.
+        """
+        given = []
+
+        def connectWith(handle: socket.socket, where: tuple[str, int], octets: bytes) -> int:
+            given.append(octets)
+            handle.connect_ex(where)
+            return 3
+
+        self.patch(module, "connectWith", connectWith)
+        for octets, taken in ((b"hello", 3), (b"", 3), (None, 0)):
+            self.setUp()
+            self.attempt.start(LOCAL, listen(self).getsockname()[1], None, octets)
+            waitUntilWritable(self.attempt)
+            self.attempt.doWrite()
+            self._take()
+            self.assertEqual(self.attempt.taken, taken)
+        self.assertEqual(given, [b"hello", b""])
+
+    def test_firstOctetsUnderWay(self) -> None:
+        """
+        Where the kernel takes no data, the connection is under way all the same.
+        """
+        listener = listen(self)
+        self.attempt.start(LOCAL, listener.getsockname()[1], None, b"hello")
+        waitUntilWritable(self.attempt)
+        self.attempt.doWrite()
+        handle = self._take()
+        handle.send(b"hello"[self.attempt.taken :])
+        server, _ = listener.accept()
+        with server:
+            self.assertEqual(server.recv(5, socket.MSG_WAITALL), b"hello")
+
+    def test_multipath(self) -> None:
+        """
+        The socket is of Multipath TCP if that is wanted, and an ordinary one where the
+        system has none.
+        """
+
+        def refuse(family: int) -> socket.socket:
+            raise OSError(errno.EPROTONOSUPPORT, "")
+
+        self.attempt = ConnectAttempt(self.reactor, self._finished, multipath=True)
+        self._connect(*listen(self).getsockname())
+        protocol = self._take().getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL)
+        hasMultipath = whyNoMultipath() is None
+        self.assertEqual(protocol, IPPROTO_MPTCP if hasMultipath else socket.IPPROTO_TCP)
+        self.patch(module, "multipathSocket", refuse)
+        self.setUp()
+        self.attempt = ConnectAttempt(self.reactor, self._finished, multipath=True)
+        self._connect(*listen(self).getsockname())
+        protocol = self._take().getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL)
+        self.assertEqual(protocol, socket.IPPROTO_TCP)
+
+    def test_multipathRefused(self) -> None:
+        """
+        A refusal is one with Multipath TCP, too.
+        """
+        self.attempt = ConnectAttempt(self.reactor, self._finished, multipath=True)
+        self._connect("127.0.0.1", refusingPort(self))
+        self.assertEqual(self._failure().replyCode, ReplyCode.CONNECTION_REFUSED)
 
     def test_refused(self) -> None:
         """

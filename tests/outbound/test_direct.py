@@ -28,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
+from socks6.interfaces import FirstOctets, IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound import direct as module
 from socks6.outbound.direct import ATTEMPT_DELAY, DirectOutbound, interleave
 from socks6.values.address import Address, DomainName
@@ -134,11 +134,13 @@ class ScriptedAttempt:
     A connection attempt that ends as the test wants it to.
 
     @ivar cancelled: Whether it was given up.
+    @ivar taken: Octets that it has sent in its SYN.
     """
 
     def __init__(self, finished: Callable[[Any, OutboundFailed | None], None]) -> None:
         self._finished = finished
         self.cancelled = False
+        self.taken = 0
 
     def cancel(self) -> None:
         """
@@ -184,11 +186,18 @@ class DirectTestCase(SynchronousTestCase):
         for handle in self.reactor.handles:
             handle.close()
 
-    def connect(self, host: str, port: int = 80, typeOfService: int | None = None) -> Any:
+    def connect(
+        self,
+        host: str,
+        port: int = 80,
+        typeOfService: int | None = None,
+        first: FirstOctets | None = None,
+    ) -> Any:
         """
         Begin to connect.
 
         @param host: An IP address, or a name.
+        @param first: What may leave in the first packet.
         @return: The Deferred.
         """
         destination: IPAddress | DomainName
@@ -196,7 +205,7 @@ class DirectTestCase(SynchronousTestCase):
             destination = ip_address(host)
         except ValueError:
             destination = DomainName(host.encode("ascii"))
-        request = OutboundRequest(Address(destination, port), typeOfService)
+        request = OutboundRequest(Address(destination, port), typeOfService, first=first)
         return self.outbound.connect(request, self.protocol)
 
     def assertNothingLeft(self) -> None:
@@ -320,29 +329,39 @@ class ScriptedTestCase(DirectTestCase):
         #: The hosts that were tried, and their attempts.
         self.tried: list[str] = []
         self.attempts: list[ScriptedAttempt] = []
+        #: What each may send in its SYN.
+        self.offered: list[bytes | None] = []
         #: Hosts that the system refuses to try, and why.
         self.refused: dict[str, ReplyCode] = {}
         case = self
 
         class Attempt(ScriptedAttempt):
-            def __init__(self, reactor: Any, finished: Any) -> None:
+            def __init__(self, reactor: Any, finished: Any, multipath: bool) -> None:
                 super().__init__(finished)
 
-            def start(self, host: IPAddress, port: int, typeOfService: int | None) -> None:
+            def start(
+                self,
+                host: IPAddress,
+                port: int,
+                typeOfService: int | None,
+                octets: bytes | None,
+            ) -> None:
                 case.tried.append(str(host))
+                case.offered.append(octets)
                 if (code := case.refused.get(str(host))) is not None:
                     raise OutboundFailed(code, code.name)
                 case.attempts.append(self)
 
         self.patch(module, "ConnectAttempt", Attempt)
 
-    def begin(self, *hosts: str) -> Any:
+    def begin(self, *hosts: str, first: FirstOctets | None = None) -> Any:
         """
         Begin to connect to a name.
 
         @param hosts: Its addresses.
+        @param first: What may leave in the first packet.
         """
-        done = self.connect("several.example")
+        done = self.connect("several.example", first=first)
         self.resolver.answer(*hosts)
         return done
 
@@ -678,3 +697,57 @@ class InterleaveTests(SynchronousTestCase):
         self._check(
             ["2001:db8::1", "192.0.2.1", "192.0.2.2"], ["2001:db8::1", "192.0.2.1", "192.0.2.2"]
         )
+
+
+class FirstOctetsTests(ScriptedTestCase):
+    """
+    What may leave in the SYN.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.first = FirstOctets(b"hello")
+
+    def test_none(self) -> None:
+        """
+        Without the wish, there is no Fast Open.
+        """
+        self.begin("192.0.2.1")
+        self.attempts[0].succeed()
+        self.assertEqual(self.offered, [None])
+
+    def test_firstAddress(self) -> None:
+        """
+        Only the first address gets it in its SYN, whatever becomes of that; what is
+        counted is what the connection that was made has taken.
+        """
+        for winner, taken in ((0, 5), (1, 0)):
+            self.setUp()
+            done = self.begin("192.0.2.1", "192.0.2.2", first=self.first)
+            self.reactor.advance(ATTEMPT_DELAY)
+            self.assertEqual(self.offered, [b"hello", None])
+            self.attempts[0].taken = 5
+            self.attempts[winner].succeed()
+            self.successResultOf(done)
+            self.assertEqual(self.first.taken, taken)
+
+    def test_afterFailure(self) -> None:
+        """
+        What the first address has taken and lost is all still to be sent.
+        """
+        done = self.begin("192.0.2.1", "192.0.2.2", first=self.first)
+        self.attempts[0].taken = 5
+        self.attempts[0].fail(ReplyCode.CONNECTION_REFUSED)
+        self.attempts[1].succeed()
+        self.successResultOf(done)
+        self.assertEqual(self.offered, [b"hello", None])
+        self.assertEqual(self.first.taken, 0)
+
+    def test_notTried(self) -> None:
+        """
+        An address that the system does not even try has got nothing.
+        """
+        self.refused["2001:db8::1"] = ReplyCode.NETWORK_UNREACHABLE
+        self.begin("2001:db8::1", "192.0.2.1", first=self.first)
+        self.assertEqual(self.offered, [b"hello", b"hello"])
+        self.attempts[0].succeed()

@@ -299,6 +299,15 @@ class IdentityTests(SOCKS5TestCase):
         self.assertNotEqual(one[0], other[0])
         self.assertNotEqual(one[1], other[1])
 
+    def test_shared(self) -> None:
+        """
+        Unless both have the same secret, as processes of one proxy do.
+        """
+        one, other = self.makeOutbound(), self.makeOutbound()
+        other.secret = one.secret
+        identities = [self.identity(each, b"session") for each in (one, other)]
+        self.assertEqual(identities[0], identities[1])
+
     def test_secret(self) -> None:
         """
         Neither user name nor password stand in a log or an error, whatever goes wrong.

@@ -290,6 +290,25 @@ class OptimisticTests(SOCKS6TestCase):
         self.assertIsInstance(self.application.events[-1], NoAnswer)
         self.assertOver()
 
+    def test_hurry(self) -> None:
+        """
+        A connection to a proxy counts as made before it stands only where no other proxy
+        could be tried any more.
+        """
+        for proxies, optimistic, expected in (
+            (1, True, True),
+            (1, False, True),
+            (2, True, False),
+            (2, False, True),
+        ):
+            outbound = SOCKS6Outbound(self.network, self.proxies()[:proxies])
+            result = self.connect(outbound=outbound, optimistic=optimistic)
+            factory: Any = self.network.tcpClients[-1][2]
+            attempt = factory._wrappedFactory
+            self.assertEqual(attempt.mayHurry(True), expected, f"{proxies} {optimistic}")
+            result.addErrback(lambda _: None)
+            result.cancel()
+
     def test_failOver(self) -> None:
         """
         As long as nothing has been written, another proxy can do it.

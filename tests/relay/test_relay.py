@@ -640,6 +640,7 @@ class LossTests(RelayTestCase):
             client, remote = self.start()
             self.lose(remote, error)
             self.assertTrue(client.wasReset, repr(error))
+            self.assertFalse(client.ended, repr(error))
             self.assertOver(repr(error))
             self.assertEqual(len(self.results), 1)
             self.results.clear()

@@ -336,7 +336,7 @@ class RefusalTests(BindTestCase):
         def fail(*arguments: object) -> None:
             raise RuntimeError("a bug")
 
-        self.patch(bind, "honour", fail)
+        self.patch(bind, "inForce", fail)
         client = self.ask()
         visitor = self.visit()
         self.assertEqual(client.received.hex(), (BOUND + failure(1)).hex())

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 
+from socks6.server import stack
 from socks6.values.codes import ReplyCode
 from tests.doubles import Peer
 from tests.server.harness import (
@@ -26,6 +27,9 @@ from tests.server.harness import (
 #: Bound to [2001:db8::1], port 50000.
 CONNECTED_IPV6 = bytes.fromhex("00 c350 04 20010db8 00000000 00000000 00000001 0000")
 
+#: The option that reports Multipath TCP.
+MULTIPATH = bytes.fromhex("01 0005 84 02")
+
 NOOP_ANYWHERE = request(command=0, address=bytes.fromhex("01bb 03 07") + b"example")
 
 
@@ -36,6 +40,13 @@ def typeOfService(leg: int, value: int) -> bytes:
     @param leg: 1 client-proxy, 2 proxy-remote, 3 both.
     """
     return bytes([1, 0, 6, leg << 6 | 1, 1, value])
+
+
+def fastOpen(size: int) -> bytes:
+    """
+    Write a TFO option.
+    """
+    return bytes.fromhex("01 0007 84 01") + size.to_bytes(2, "big")
 
 
 class NOOPTests(ProxyTestCase):
@@ -444,7 +455,6 @@ class TypeOfServiceTests(ProxyTestCase):
         ignored.
         """
         for name, option in (
-            ("TFO", "01 0007 84 01 0000"),
             ("MPTCP", "01 0005 84 02"),
             ("scheduler", "01 0006 c4 03 01"),
             ("backlog", "01 0007 84 04 0010"),
@@ -452,3 +462,155 @@ class TypeOfServiceTests(ProxyTestCase):
         ):
             client, _ = self.connect(bytes.fromhex(option))
             self.assertEqual(client.take(), CONNECTED, name)
+
+
+class FastOpenTests(ProxyTestCase):
+    """
+    TFO options in CONNECT.
+    """
+
+    def connect(self, size: int, *sent: bytes) -> Peer:
+        """
+        Ask for Fast Open.
+
+        @param size: The most octets for the SYN.
+        @param sent: What the client sends behind its request, piece by piece.
+        """
+        self.outbound.attempts.clear()
+        client = self.dial()
+        first, *rest = sent
+        client.send(request(fastOpen(size)) + first)
+        for octets in rest:
+            client.send(octets)
+        return client
+
+    def test_noWish(self) -> None:
+        """
+        Without the option, nothing may leave in the SYN.
+        """
+        client = self.dial()
+        client.send(CONNECT + b"hello")
+        self.assertIsNone(self.attempt.request.first)
+        self.assertEqual(self.attempt.succeed().received, b"hello")
+
+    def test_size(self) -> None:
+        """
+        The option says how much may; 0: all that is there.
+        """
+        for size, offered in ((0, b"hello"), (1, b"h"), (5, b"hello"), (9, b"hello")):
+            self.connect(size, b"hello")
+            first = self.attempt.request.first
+            assert first is not None
+            self.assertEqual(first.octets, offered, str(size))
+            # What is not secret is not shown either.
+            self.assertNotIn("hello", repr(self.attempt.request))
+            self.attempt.succeed()
+        self.connect(0, b"")
+        first = self.attempt.request.first
+        assert first is not None
+        self.assertEqual(first.octets, b"")
+
+    def test_taken(self) -> None:
+        """
+        What the outbound has sent is not sent again, but counted; all else is sent, in
+        order.
+        """
+        for taken, rest in ((0, b"hello, you"), (3, b"lo, you"), (5, b", you")):
+            self.events.clear()
+            client = self.connect(0, b"hello", b", you")
+            first = self.attempt.request.first
+            assert first is not None
+            first.taken = taken
+            remote = self.attempt.succeed()
+            self.assertEqual(client.take(), WELCOME + CONNECTED)
+            self.assertEqual(remote.take(), rest)
+            remote.end()
+            client.end()
+            self.assertOver(str(taken))
+            (line,) = self.lines
+            self.assertIn(" 10 octets to the remote host, ", line)
+
+    def test_everythingTaken(self) -> None:
+        """
+        If all has been sent, nothing is; what comes later is.
+        """
+        client = self.connect(0, b"hello")
+        first = self.attempt.request.first
+        assert first is not None
+        first.taken = 5
+        remote = self.attempt.succeed()
+        self.assertEqual(remote.take(), b"")
+        client.send(b", you")
+        self.assertEqual(remote.take(), b", you")
+
+    def test_failure(self) -> None:
+        """
+        A failure is one, whatever was sent.
+        """
+        client = self.connect(0, b"hello")
+        self.attempt.refuse(ReplyCode.CONNECTION_REFUSED)
+        self.assertEqual(client.received, WELCOME + failure(5))
+
+
+class MultipathTests(ProxyTestCase):
+    """
+    The news that a leg is a Multipath TCP connection.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.asked: list[object] = []
+        self.answer = True
+
+        def isMultipath(handle: object) -> bool:
+            self.asked.append(handle)
+            return self.answer
+
+        self.patch(stack, "isMultipath", isMultipath)
+
+    def connect(self, multipath: bool, options: bytes = b"") -> tuple[str, Peer]:
+        """
+        Connect through a proxy.
+
+        @return: The options of the reply, and the remote host.
+        """
+        self.outbound.attempts.clear()
+        factory = self.makeFactory()
+        factory.multipath = multipath
+        client = self.network.accept(factory)
+        client.send(request(options))
+        remote = self.attempt.succeed()
+        return client.take()[len(WELCOME + CONNECTED) :].hex(), remote
+
+    def test_reported(self) -> None:
+        """
+        The reply reports it beside other options, of the leg to the remote host.
+        """
+        options, remote = self.connect(True)
+        self.assertEqual(options, MULTIPATH.hex())
+        self.assertEqual(self.asked, [remote.connection.socket])
+        wish = typeOfService(2, 0x28)
+        self.assertEqual(self.connect(True, wish)[0], (wish + MULTIPATH).hex())
+
+    def test_notSo(self) -> None:
+        """
+        It does not where the host does not speak it.
+        """
+        self.answer = False
+        self.assertEqual(self.connect(True)[0], "")
+
+    def test_notSpoken(self) -> None:
+        """
+        Nobody asks where the proxy does not speak it, or where another one connects.
+        """
+        self.assertEqual(self.connect(False)[0], "")
+        self.outbound.isDirect = False
+        self.assertEqual(self.connect(True)[0], "")
+        self.assertEqual(self.asked, [])
+
+    def test_noSocket(self) -> None:
+        """
+        What has no socket is no Multipath TCP.
+        """
+        self.patch(stack, "socketOf", lambda transport: None)
+        self.assertEqual(self.connect(True)[0], "")

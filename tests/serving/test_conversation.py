@@ -460,6 +460,30 @@ class WorkTests(LineTestCase):
         self.assertFalse(client.wasReset)
         self.assertOver()
 
+    def test_write(self) -> None:
+        """
+        What is said first leaves together with what is said in the same turn of the
+        reactor; later, nothing waits for a turn.
+        """
+
+        async def work(conversation: LineConversation) -> None:
+            conversation.write(b"one ")
+            conversation.write(b"two")
+            sent.append(client.received)
+            await later
+            conversation.write(b" three")
+            sent.append(client.received)
+            conversation.end("well done")
+
+        sent: list[bytes] = []
+        later: Deferred[None] = Deferred()
+        client = self.dial(work)
+        client.send(b"please\n")
+        later.callback(None)
+        self.assertEqual(sent, [b"", b"one two three"])
+        client.end()
+        self.assertOver()
+
     def test_endAtOnce(self) -> None:
         """
         Or it is broken off; the connection is remembered as long as it is there.
@@ -480,6 +504,7 @@ class WorkTests(LineTestCase):
             self.network.spin()
             self.successResultOf(cuts[-1])
             self.assertTrue(client.wasReset)
+            self.assertFalse(client.ended)
             self.assertOver()
             self.assertEqual(self.lines, [f"{CONNECT_LINE}enough{NO_OCTETS}0.000 s"])
 

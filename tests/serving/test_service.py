@@ -4,6 +4,7 @@ Tests of L{socks6.serving.service}.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.application.service import IService, MultiService
@@ -13,6 +14,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from zope.interface.verify import verifyObject
 
+from socks6.serving import service as module
 from socks6.serving.service import ListeningService
 from tests.doubles import FakeEndpoint, FakePort
 from tests.serving.lines import LineTestCase
@@ -87,6 +89,26 @@ class ListeningTests(ServiceTestCase):
         service.startService()
         self.assertEqual(service.ports, ports)
         self.assertEqual(endpoint.factories, [service.factory])
+
+    def test_fastOpen(self) -> None:
+        """
+        If that is wanted, ports that have a socket accept data in the first packet.
+        """
+        accepting: list[object] = []
+        self.patch(module, "acceptFastOpen", accepting.append)
+        handle = socket.socket()
+        self.addCleanup(handle.close)
+        withSocket, without = FakePort(), FakePort()
+        withSocket.socket = handle  # type: ignore[attr-defined]
+        for wanted in (False, True):
+            endpoints = [
+                FakeEndpoint(lambda: succeed(withSocket)),
+                FakeEndpoint(lambda: succeed(without)),
+            ]
+            service = ListeningService(self.makeFactory(), endpoints, wanted)
+            service.startService()
+            self.assertEqual(service.ports, [withSocket, without])
+            self.assertEqual(accepting, [handle] if wanted else [])
 
     def test_stop(self) -> None:
         """

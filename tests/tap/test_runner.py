@@ -4,7 +4,11 @@ Tests of L{socks6.tap.runner}.
 
 from __future__ import annotations
 
+import atexit
+import io
+import os
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from zope.interface.verify import verifyObject
 
 from socks6.interfaces import SessionStoreFailed
 from socks6.tap.common import CommonOptions
-from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
+from socks6.tap.runner import CommandLineService, exitWithFailure, raiseDescriptorLimit
 from tests.server.harness import MemoryTestCase
 
 
@@ -191,6 +195,43 @@ class CommandLineServiceTests(MemoryTestCase):
         self.assertEqual(self.assertRaises(SystemExit, service.startService).code, 1)
         self.assertEqual(part.calls, ["privileged"])
         self.assertEqual(self.lines, ["the file is gone"])
+
+
+class ExitTests(SynchronousTestCase):
+    """
+    How the process ends that has run a reactor.
+    """
+
+    def test_failure(self) -> None:
+        """
+        It ends with status 1 when all else is done, and everything written is out.
+        """
+        calls: list[object] = []
+        self.patch(atexit, "register", calls.append)
+        exitWithFailure()
+        (end,) = calls
+        assert callable(end)
+        output = Output()
+        self.patch(sys, "stdout", output)
+        self.patch(os, "_exit", lambda status: calls.append((status, output.isOut)))
+        end()
+        self.assertEqual(calls[1:], [(1, True)])
+
+
+class Output(io.StringIO):
+    """
+    A stream.
+
+    @ivar isOut: Whether everything that was written is out.
+    """
+
+    isOut = False
+
+    def flush(self) -> None:
+        """
+        Write it out.
+        """
+        self.isOut = True
 
 
 class DescriptorLimitTests(SynchronousTestCase):
