@@ -172,6 +172,8 @@ async def _takeHost(
     try:
         handle = await listener.accept().addTimeout(timeout, negotiation.factory.clock)
     except TimeoutError:
+        # Before the client hears of it, who may want to have the port again.
+        listener.giveUp()
         negotiation.fail(ReplyCode.TIMED_OUT, f"nobody connected within {timeout:g} s")
         return
     except ListenerClosed as closed:

@@ -106,6 +106,13 @@ class Listener:
         self._waiting.append(waiting)
         return waiting
 
+    def giveUp(self) -> None:
+        """
+        Wait no more, if it is one host that was waited for.
+        """
+        if not self._backlog:
+            self.close()
+
     def close(self) -> None:
         """
         Listen no more; whoever has connected and was not accepted is refused.

@@ -90,13 +90,16 @@ def _portFilter(ports: Sequence[int]) -> bytes:
 
 class Capture:
     """
-    The packets of the loopback interface, to and from some ports.
+    The packets of the loopback interface.
     """
 
     def __init__(self, testCase: TestCase, *ports: int) -> None:
         """
         Begin, or end the test: skip it where that is not allowed, but fail
         where C{CI} is C{true}.
+
+        @param ports: Of which ports; none: of all.  Where other tests use the interface
+            as well, their packets could fill the buffer.
         """
         try:
             self._socket = socket.socket(
@@ -108,12 +111,12 @@ class Capture:
                 testCase.fail(reason)
             testCase.skipTest(reason)
         testCase.addCleanup(self._socket.close)
-        program = ctypes.create_string_buffer(_portFilter(ports))
-        count, address = (len(program) - 1) // 8, ctypes.addressof(program)
-        # Without it, other tests' packets could fill the buffer.
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", count, address)
-        )
+        if ports:
+            program = ctypes.create_string_buffer(_portFilter(ports))
+            count, address = (len(program) - 1) // 8, ctypes.addressof(program)
+            self._socket.setsockopt(
+                socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", count, address)
+            )
         self._socket.bind(("lo", _ETH_P_ALL))
         self._socket.setblocking(False)
 
