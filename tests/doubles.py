@@ -210,9 +210,16 @@ class MemoryPipe:
 
     def fill(self, handle: socket.socket) -> int:
         """
+        A reset is told once, and an end from then on, as the kernel does it.
+
         @see: L{socks6.relay.pipes.Pipe.fill}
         """
-        octets = handle.recv(self._size)
+        assert isinstance(handle, MemorySocket)
+        try:
+            octets = handle.recv(self._size)
+        except ConnectionResetError:
+            handle.broken, handle.inputEnded = False, True
+            raise
         self.octets += octets
         return len(octets)
 

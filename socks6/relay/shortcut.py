@@ -55,6 +55,7 @@ class Shortcut:
         "_doRead",
         "_doWrite",
         "_fullReads",
+        "_isBroken",
         "_pipe",
         "_pool",
         "_source",
@@ -71,6 +72,8 @@ class Shortcut:
         #: What is held up on its way.
         self._pipe: Pipe | None = None
         self._fullReads = 0
+        #: Whether the source is broken, which it has not been told.
+        self._isBroken = False
         # An object of its own each time, unless it is kept.
         self._doRead = self._read
         self._doWrite = self._write
@@ -123,6 +126,8 @@ class Shortcut:
 
         @see: L{twisted.internet.interfaces.IReadDescriptor.doRead}
         """
+        if self._isBroken:
+            return main.CONNECTION_LOST
         if hasUnsent(self._destination):
             return type(self._source).doRead(self._source)
         if self._fullReads >= _FULL_READS:
@@ -155,9 +160,26 @@ class Shortcut:
 
         @param pipe: An empty one.
         """
+        result = self._move(pipe)
+        if pipe.held:
+            self._pipe = pipe
+            self._direction.pauseProducing()
+            self._destination.doWrite = self._doWrite
+            self._destination.startWriting()
+        else:
+            self._pool.give(pipe)
+        return result
+
+    def _move(self, pipe: Pipe) -> Any:
+        """
+        Move octets through an empty pipe.
+
+        @return: What has become of the source, as C{doRead} says it.  If the pipe is not
+            empty then, it is the destination that takes no more.
+        """
         source, destination = self._source.socket, self._destination.socket
-        result: Any = None
         passed = 0
+        result: Any = None
         try:
             for _ in range(_ROUNDS):
                 count = pipe.fill(source)
@@ -178,18 +200,11 @@ class Shortcut:
         if passed < self._source.bufferSize:
             self._fullReads = 0
         self._direction.passed(passed)
-        if pipe.held:
-            self._pipe = pipe
-            self._direction.pauseProducing()
-            self._destination.doWrite = self._doWrite
-            self._destination.startWriting()
-        else:
-            self._pool.give(pipe)
         return result
 
     def _write(self) -> Any:
         """
-        Pass on what was held up.
+        Pass on what was held up, and what has come meanwhile.
 
         @see: L{twisted.internet.interfaces.IWriteDescriptor.doWrite}
         """
@@ -199,6 +214,9 @@ class Shortcut:
             pipe.drain(self._destination.socket)
         except OSError:
             return main.CONNECTION_LOST
+        if not pipe.held:
+            # An error is told only once; an end is told again.
+            self._isBroken = self._move(pipe) is main.CONNECTION_LOST
         if not pipe.held:
             self._pipe = None
             del self._destination.doWrite

@@ -195,6 +195,20 @@ class ShortcutTests(ShortCase):
         self.assertGreater(len(remote.received), READ)
         self.assertTrue(PLENTY.startswith(remote.received))
 
+    def test_heldUpAndBroken(self) -> None:
+        """
+        That the source is broken is not taken for its end when the destination has taken
+        what was before that.
+        """
+        client, remote = self.heldUp()
+        # No more than is moved in one turn.
+        del client.socket.input[READ:]
+        client.reset()
+        remote.startReading()
+        self.network.elapse(2)
+        self.assertEqual(len(remote.received), 2 * READ)
+        self.assertEqual([result.ending for result in self.results], ["client lost"])
+
     def test_heldUpAndLost(self) -> None:
         """
         When the destination breaks, what the pipe holds is gone, and the pipe is given
