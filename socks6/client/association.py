@@ -4,19 +4,17 @@ One call of a datagram endpoint: from C{listen} to the end of the association.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import getConnectError
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import AbstractDatagramProtocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from socks6.client.access import Access, Passage, Remedy
+from socks6.client.access import Access, Remedy
 from socks6.client.associationline import AssociationLine
-from socks6.client.attempt import TOKEN_TRIES
+from socks6.client.attempt import Attempt
 from socks6.client.datagramport import DatagramPort
 from socks6.client.datagramways import DTLSWay, Way, openPlainWay
 from socks6.client.destination import addressShown
@@ -26,17 +24,10 @@ from socks6.values.address import Address, DomainName
 from socks6.wire.errors import UsageError
 
 
-@implementer(IProtocolFactory)
-class AssociationAttempt:
+class AssociationAttempt(Attempt):
     """
-    All that belongs to one call of C{listen}; the factory that the proxy's endpoint
-    gets.
-
-    It takes one connection to the proxy or, where a remedy makes another try worth
-    while, one more each time.
+    All that belongs to one call of C{listen}.
     """
-
-    noisy = False
 
     def __init__(
         self,
@@ -54,24 +45,16 @@ class AssociationAttempt:
         @param datagrams: Where the proxy takes datagrams; see L{SOCKS6DatagramEndpoint
             <socks6.client.datagrams.SOCKS6DatagramEndpoint>}.
         """
+        super().__init__(access, terms)
         self._reactor = reactor
-        self._access = access
-        self._terms = terms
         self._protocol = protocol
         self._dtls = dtls
         self._datagrams = datagrams
         self._result: Deferred[DatagramPort] = Deferred(self._cancel)
-        #: What is waited for as long as there is no connection.
-        self._entering: Deferred[Passage] | None = None
-        self._connecting: Deferred[IProtocol] | None = None
-        self._passage = Passage()
         self._line: AssociationLine | None = None
         #: Where the proxy takes datagrams.
         self._place: tuple[str, int] | None = None
         self._port: DatagramPort | None = None
-        self._tried: Counter[Remedy] = Counter()
-        #: Whether it is known what has become of it.
-        self._over = False
 
     def start(self) -> Deferred[DatagramPort]:
         """
@@ -82,35 +65,6 @@ class AssociationAttempt:
         """
         self._enter()
         return self._result
-
-    def _enter(self) -> None:
-        """
-        Wait until the request may go out, and let it.
-        """
-        self._entering = self._access.enter()
-        self._entering.addCallbacks(self._entered, self.failed)
-
-    def _entered(self, passage: Passage) -> None:
-        """
-        Connect to the proxy.
-        """
-        self._entering = None
-        self._passage = passage
-        connecting = maybeDeferred(self._access.proxyEndpoint.connect, self)
-        self._connecting = connecting
-        connecting.addErrback(self._notConnected)
-
-    # The factory of the connection to the proxy.
-
-    def doStart(self) -> None:
-        """
-        The factory is in use.
-        """
-
-    def doStop(self) -> None:
-        """
-        It no longer is.
-        """
 
     def buildProtocol(self, addr: IAddress | None) -> AssociationLine:
         """
@@ -185,21 +139,12 @@ class AssociationAttempt:
         assert self._port is not None
         self._port.confirm()
 
-    def mayTry(self, remedy: Remedy) -> bool:
-        """
-        Tell whether another try is worth while: each remedy is tried once, but that
-        for tokens.
-        """
-        limit = TOKEN_TRIES if remedy is Remedy.NEW_TOKEN else 1
-        return not self._over and self._tried[remedy] < limit
-
     def tryAgain(self, remedy: Remedy) -> None:
         """
         Make the request once more, on another connection.
         """
-        self._tried[remedy] += 1
         self._line = None
-        self._enter()
+        super().tryAgain(remedy)
 
     def failed(self, failure: Failure) -> None:
         """

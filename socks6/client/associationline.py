@@ -6,27 +6,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionClosed
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IDelayedCall, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from socks6.client.access import Passage, Remedy
 from socks6.client.errors import (
-    AuthenticationRefused,
     NoAnswer,
-    TokenRefused,
     proxyFault,
     requestRefused,
 )
 from socks6.client.line import abort
 from socks6.client.negotiation import Terms
 from socks6.client.receivers import CLOSE_TIMEOUT
+from socks6.client.replies import admission, explanation
 from socks6.machine import events
 from socks6.machine.client import ClientConnection, ClientState
 from socks6.values.address import UNSPECIFIED_IPV4, Address
-from socks6.values.codes import ReplyCode, TokenOutcome
-from socks6.values.options import OptionList, SessionInvalid, TokenExpenditureReply
+from socks6.values.codes import ReplyCode
 from socks6.wire.errors import PeerError, UsageError
 
 if TYPE_CHECKING:
@@ -94,42 +92,22 @@ class AssociationLine(Protocol):
         """
         The connection is gone, and so is the association.
         """
-        failure = reason if self._isOver else self._explained(reason)
+        failure = reason
+        if not self._isOver:
+            failure = explanation(self._machine, reason, False, self._isStanding)
         self._end()
         self._attempt.hungUp(self, failure)
-
-    def _explained(self, reason: Failure) -> Failure:
-        """
-        Find out what it means that the proxy sends no more.
-
-        @param reason: Why it does not, as the transport sees it.
-        """
-        if reason.check(ConnectionClosed) and not reason.check(ConnectionAborted):
-            try:
-                self._machine.endOfInput()
-            except PeerError as error:
-                return Failure(proxyFault(error))
-        if self._isStanding:
-            return reason
-        # Nobody but TLS with the proxy can have failed yet.
-        failed = ConnectError(string=reason.getErrorMessage())
-        failed.__cause__ = reason.value
-        return Failure(failed)
 
     # What the machine makes of it.
 
     def _act(self, event: events.ClientEvent) -> None:
         """
         Do what an event of the machine asks for.
-
-        When the passage is told, others may go on, and one of them may give us up.
         """
-        if isinstance(event, events.AuthenticationRefused):
-            options = event.reply.options
-            invalid = options.first(SessionInvalid) is not None
-            self._failUnless(self._passage.refused(options), AuthenticationRefused(invalid))
-        elif isinstance(event, events.Authenticated):
-            self._authenticated(event.reply.options)
+        if isinstance(event, events.AuthenticationRefused | events.Authenticated):
+            refusal = admission(self._passage, event)
+            if refusal is not None:
+                self._failUnless(*refusal)
         elif isinstance(event, events.OperationReplied):
             self._passage.replied(event.reply.options)
             self._bound = event.reply.address
@@ -141,15 +119,6 @@ class AssociationLine(Protocol):
             # Credentials are never demanded: no methods were offered.
             assert isinstance(event, events.AssociationConfirmed)
             self._attempt.confirmed()
-
-    def _authenticated(self, options: OptionList) -> None:
-        """
-        Go on, unless the proxy does nothing for us because of our token.
-        """
-        remedy = self._passage.authenticated(options)
-        reply = options.first(TokenExpenditureReply)
-        if reply is not None and reply.outcome is not TokenOutcome.SUCCESS:
-            self._failUnless(remedy, TokenRefused(reply.outcome))
 
     # How it ends.
 

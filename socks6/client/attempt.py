@@ -9,6 +9,7 @@ from collections import Counter
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import ConnectionAborted, NoProtocol
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -29,15 +30,11 @@ TOKEN_TRIES = 20
 @implementer(IProtocolFactory)
 class Attempt:
     """
-    One request, up to the proxy's last reply; the factory that the proxy's endpoint
-    gets.
+    One request; the factory that the proxy's endpoint gets.
 
     It takes one connection to the proxy or, where a remedy makes another try worth
     while, one more each time.
     """
-
-    #: Whether the user's protocol is connected.
-    _connected = False
 
     def __init__(self, access: Access, terms: Terms) -> None:
         """
@@ -45,12 +42,10 @@ class Attempt:
         """
         self._access = access
         self._terms = terms
-        #: What is waited for as long as there is no negotiation.
+        #: What is waited for as long as there is no connection.
         self._entering: Deferred[Passage] | None = None
         self._connecting: Deferred[IProtocol] | None = None
         self._passage = Passage()
-        self._negotiation: Negotiation | None = None
-        self._tunnel: Tunnel | None = None
         self._tried: Counter[Remedy] = Counter()
         #: Whether no more connections to the proxy are wanted.
         self._over = False
@@ -79,7 +74,72 @@ class Attempt:
         if not self._over:
             self.failed(failure)
 
+    def _notConnected(self, failure: Failure) -> None:
+        """
+        Learn that the proxy's endpoint has failed.
+        """
+        raise NotImplementedError
+
     # The factory of the connection to the proxy.
+
+    def doStart(self) -> None:
+        """
+        Learn that the factory is in use.
+        """
+
+    def doStop(self) -> None:
+        """
+        Learn that it no longer is.
+        """
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """
+        Build what talks with the proxy.
+
+        @param addr: The proxy's address, which is none of the user's business.
+        @raise CancelledError: Nobody wants that any more.
+        """
+        raise NotImplementedError
+
+    # How it goes.
+
+    def mayTry(self, remedy: Remedy) -> bool:
+        """
+        Tell whether another try is worth while: each remedy is tried once, but that
+        for tokens.
+        """
+        limit = TOKEN_TRIES if remedy is Remedy.NEW_TOKEN else 1
+        return not self._over and self._tried[remedy] < limit
+
+    def tryAgain(self, remedy: Remedy) -> None:
+        """
+        Make the request once more, on another connection.
+        """
+        self._tried[remedy] += 1
+        self._enter()
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Take note that the request has failed.
+        """
+        raise NotImplementedError
+
+
+class TunnelAttempt(Attempt):
+    """
+    One request for a tunnel, up to the proxy's last reply.
+    """
+
+    #: Whether the user's protocol is connected.
+    _connected = False
+
+    def __init__(self, access: Access, terms: Terms) -> None:
+        """
+        @param access: The way to the proxy.
+        """
+        super().__init__(access, terms)
+        self._negotiation: Negotiation | None = None
+        self._tunnel: Tunnel | None = None
 
     def mayHurry(self, isEncrypted: bool) -> bool:
         """
@@ -94,16 +154,6 @@ class Attempt:
         # Who is not optimistic writes when the proxy has replied.
         isHarmless = isEncrypted or isSpending or terms.replayable or not terms.optimistic
         return terms.mayHurry and isHarmless
-
-    def doStart(self) -> None:
-        """
-        Learn that the factory is in use.
-        """
-
-    def doStop(self) -> None:
-        """
-        Learn that it no longer is.
-        """
 
     def buildProtocol(self, addr: IAddress | None) -> Line:
         """
@@ -167,21 +217,12 @@ class Attempt:
         self._over = True
         self._negotiation = None
 
-    def mayTry(self, remedy: Remedy) -> bool:
-        """
-        Tell whether another try is worth while: each remedy is tried once, but that
-        for tokens.
-        """
-        limit = TOKEN_TRIES if remedy is Remedy.NEW_TOKEN else 1
-        return not self._over and self._tried[remedy] < limit
-
     def tryAgain(self, remedy: Remedy) -> None:
         """
         Make the request once more, on another connection.
         """
-        self._tried[remedy] += 1
         self._negotiation = None
-        self._enter()
+        super().tryAgain(remedy)
 
     def failed(self, failure: Failure) -> None:
         """
@@ -228,7 +269,7 @@ class Attempt:
                 connecting.cancel()
 
 
-class ConnectionAttempt(Attempt):
+class ConnectionAttempt(TunnelAttempt):
     """
     All that belongs to one call of C{connect}.
     """

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.client.access import Access
-from socks6.client.attempt import Attempt
+from socks6.client.attempt import TunnelAttempt
 from socks6.client.destination import shownAddress
 from socks6.client.negotiation import Terms
 from socks6.client.receivers import Receiver
@@ -34,7 +34,7 @@ class Awaited(Receiver):
     """
 
 
-class Binding(Attempt):
+class Binding(TunnelAttempt):
     """
     Has a host that connects to the proxy become a connection of the user's.
 

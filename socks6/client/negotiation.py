@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.error import (
     ConnectError,
-    ConnectionAborted,
-    ConnectionClosed,
-    TimeoutError,
 )
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -21,24 +18,23 @@ from twisted.python.failure import Failure
 
 from socks6.client.access import Passage, Remedy
 from socks6.client.errors import (
-    AuthenticationRefused,
     NoAnswer,
-    TokenRefused,
     proxyFault,
     requestRefused,
 )
 from socks6.client.receivers import NOBODY, Closing, Doomed, Receiver
+from socks6.client.replies import admission, explanation
 from socks6.machine import events
 from socks6.machine.client import ClientConnection, ClientState
 from socks6.values.address import Address
-from socks6.values.codes import Command, ReplyCode, TokenOutcome
+from socks6.values.codes import Command, ReplyCode
 from socks6.values.messages import OperationReply, Request
-from socks6.values.options import Option, OptionList, SessionInvalid, TokenExpenditureReply
+from socks6.values.options import Option, OptionList
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
 
 if TYPE_CHECKING:
-    from socks6.client.attempt import Attempt
+    from socks6.client.attempt import TunnelAttempt
     from socks6.client.line import Line
     from socks6.client.tunnel import Tunnel
 
@@ -107,7 +103,7 @@ class Negotiation(Receiver):
     def __init__(
         self,
         terms: Terms,
-        attempt: Attempt,
+        attempt: TunnelAttempt,
         passage: Passage,
         tunnel: Tunnel,
         connected: bool,
@@ -175,27 +171,9 @@ class Negotiation(Receiver):
     def _explained(self, reason: Failure) -> Failure:
         """
         Find out what it means that the proxy sends no more.
-
-        @param reason: Why it does not, as the transport sees it.
         """
         # TLS does not always tell that it was we who aborted.
-        isOurs = reason.check(ConnectionAborted) or self._tunnel.aborted
-        if reason.check(ConnectionClosed) and not isOurs:
-            try:
-                self._machine.endOfInput()
-            except PeerError as error:
-                return Failure(proxyFault(error))
-        if self._connected:
-            # The user's protocol has aborted, or raised, or gets to hear what went
-            # wrong with TLS as it would without a proxy.
-            return reason
-        if reason.check(ConnectError, TimeoutError):
-            # The connection counted as made and could not be made.
-            return reason
-        # Nobody but TLS with the proxy can have failed yet.
-        failed = ConnectError(string=reason.getErrorMessage())
-        failed.__cause__ = reason.value
-        return Failure(failed)
+        return explanation(self._machine, reason, self._tunnel.aborted, self._connected)
 
     # What the machine makes of it.
 
@@ -214,32 +192,19 @@ class Negotiation(Receiver):
     def _act(self, event: events.ClientEvent) -> None:
         """
         Do what an event of the machine asks for.
-
-        When the passage is told, others may go on, and one of them may give us up.
         """
-        if isinstance(event, events.AuthenticationRefused):
-            options = event.reply.options
-            invalid = options.first(SessionInvalid) is not None
-            self._failUnless(self._passage.refused(options), AuthenticationRefused(invalid))
-        elif isinstance(event, events.Authenticated):
-            self._authenticated(event.reply.options)
+        if isinstance(event, events.AuthenticationRefused | events.Authenticated):
+            refusal = admission(self._passage, event)
+            if refusal is None:
+                self._tunnel.early.forget()
+            else:
+                self._failUnless(*refusal)
         else:
             # Credentials are never demanded: no methods were offered.
             assert isinstance(event, events.OperationReplied)
             self._passage.replied(event.reply.options)
             if not self._over:
                 self._replied(event.reply)
-
-    def _authenticated(self, options: OptionList) -> None:
-        """
-        Go on, unless the proxy does nothing for us because of our token.
-        """
-        remedy = self._passage.authenticated(options)
-        reply = options.first(TokenExpenditureReply)
-        if reply is not None and reply.outcome is not TokenOutcome.SUCCESS:
-            self._failUnless(remedy, TokenRefused(reply.outcome))
-        else:
-            self._tunnel.early.forget()
 
     def _replied(self, reply: OperationReply) -> None:
         """
