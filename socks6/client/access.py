@@ -203,3 +203,23 @@ def authenticationData(
     if username is None or password is None:
         raise ValueError("username and password go together")
     return (UsernamePassword(octets(username), octets(password)),)
+
+
+def accessTo(
+    proxy: IStreamClientEndpoint | Access,
+    username: str | bytes | None,
+    password: str | bytes | None,
+) -> Access:
+    """
+    Find the way to a proxy, for an endpoint.
+
+    @param proxy: The way, for whoever has the user name and the password, if there are
+        any; or a session, which has its own.
+    @raise ValueError: One of the arguments cannot be.
+    """
+    credentials = authenticationData(username, password)
+    if not isinstance(proxy, Access):
+        return Access(proxy, credentials)
+    if credentials:
+        raise ValueError("in a session, who we are is the session's to say")
+    return proxy

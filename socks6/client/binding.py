@@ -4,10 +4,15 @@ One BIND request: from the wish for a port to a host.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol as Structure
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IProtocol,
+    ITCPTransport,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -20,8 +25,33 @@ from socks6.client.tunnel import Tunnel
 from socks6.values.address import Address
 from socks6.values.messages import OperationReply
 
-if TYPE_CHECKING:
-    from socks6.client.port import ProxyPort
+
+class HostPort(Structure):
+    """
+    What waits for hosts.
+    """
+
+    def bound(self, binding: Binding, reply: OperationReply) -> None:
+        """
+        Learn that the proxy listens.
+        """
+
+    def hostCame(self, binding: Binding, host: IAddress) -> IProtocol | None:
+        """
+        Build the user's protocol for a host.
+
+        @return: L{None}: it is not wanted.
+        """
+
+    def taken(self) -> None:
+        """
+        Learn that the protocol is connected, or was not wanted.
+        """
+
+    def failed(self, binding: Binding, failure: Failure) -> None:
+        """
+        Learn that there is no host.
+        """
 
 
 @implementer(IHalfCloseableProtocol)
@@ -42,7 +72,7 @@ class Binding(TunnelAttempt):
     @ivar boundAt: Since when.
     """
 
-    def __init__(self, access: Access, terms: Terms, port: ProxyPort) -> None:
+    def __init__(self, access: Access, terms: Terms, port: HostPort) -> None:
         """
         @param access: The way to the proxy.
         @param port: Is told how it goes.

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import AbstractDatagramProtocol
 
-from socks6.client.access import Access, authenticationData
+from socks6.client.access import accessTo
 from socks6.client.association import AssociationAttempt
 from socks6.client.datagramport import DatagramPort
 from socks6.client.dtls import ClientDTLSOptions
@@ -69,13 +69,7 @@ class SOCKS6DatagramEndpoint:
         @param codec: The draft to speak.
         @raise ValueError: One of the arguments cannot be.
         """
-        credentials = authenticationData(username, password)
-        if isinstance(proxy, SOCKS6Session):
-            if credentials:
-                raise ValueError("in a session, who we are is the session's to say")
-            self._access: Access = proxy
-        else:
-            self._access = Access(proxy, credentials)
+        self._access = accessTo(proxy, username, password)
         if datagrams is not None:
             host, number = datagrams
             if host is not None:

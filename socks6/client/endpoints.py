@@ -13,7 +13,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from socks6.client.access import Access, authenticationData
+from socks6.client.access import accessTo
 from socks6.client.attempt import ConnectionAttempt
 from socks6.client.destination import destinationAddress
 from socks6.client.negotiation import DEFAULT_TIMEOUT, Terms
@@ -65,13 +65,7 @@ class SOCKS6ClientEndpoint:
         @param codec: The draft to speak.
         @raise ValueError: One of the arguments cannot be.
         """
-        credentials = authenticationData(username, password)
-        if isinstance(proxy, SOCKS6Session):
-            if credentials:
-                raise ValueError("in a session, who we are is the session's to say")
-            self._access: Access = proxy
-        else:
-            self._access = Access(proxy, credentials)
+        self._access = accessTo(proxy, username, password)
         where = destinationAddress(host, port)
         self._terms = Terms(
             reactor,

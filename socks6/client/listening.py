@@ -17,7 +17,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from socks6.client.access import Access, authenticationData
+from socks6.client.access import accessTo
 from socks6.client.negotiation import DEFAULT_TIMEOUT, Terms
 from socks6.client.port import ProxyPort
 from socks6.client.session import SOCKS6Session
@@ -93,26 +93,20 @@ class SOCKS6ServerEndpoint:
         if not 0 <= backlog <= MAX_BACKLOG:
             raise ValueError(f"backlog not within 0 to {MAX_BACKLOG}: {backlog}")
         options = [ListenBacklog(backlog)] if backlog > 1 else []
-        credentials = authenticationData(username, password)
+        self._access = accessTo(proxy, username, password)
         where = _bindAddress(interface, port)
         self._terms = Terms(reactor, Command.BIND, where, False, timeout, codec, options)
         self._ownSession = None
-        if isinstance(proxy, SOCKS6Session):
-            if credentials:
-                raise ValueError("in a session, who we are is the session's to say")
-            self._access: Access = proxy
-        else:
-            self._access = Access(proxy, credentials)
-            if options:
-                self._ownSession = partial(
-                    SOCKS6Session,
-                    reactor,
-                    proxy,
-                    username=username,
-                    password=password,
-                    timeout=timeout,
-                    codec=codec,
-                )
+        if options and not isinstance(proxy, SOCKS6Session):
+            self._ownSession = partial(
+                SOCKS6Session,
+                reactor,
+                proxy,
+                username=username,
+                password=password,
+                timeout=timeout,
+                codec=codec,
+            )
 
     def __repr__(self) -> str:
         """

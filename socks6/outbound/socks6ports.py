@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from socks6.client.access import Access
 from socks6.client.association import AssociationAttempt
-from socks6.client.binding import Binding
+from socks6.client.binding import Binding, HostPort
 from socks6.client.datagramport import DatagramPort
 from socks6.client.destination import addressShown
 from socks6.client.negotiation import Terms
@@ -27,7 +27,7 @@ from socks6.values.address import UNSPECIFIED_IPV4, Address
 from socks6.values.messages import OperationReply
 
 
-class OneHostPort:
+class OneHostPort(HostPort):
     """
     A port at which one host is waited for.
     """
@@ -45,9 +45,7 @@ class OneHostPort:
         self._protocol = protocol
         self._listening = listening
         self._host = UNSPECIFIED_IPV4
-        # All that a Binding wants of its port.
-        port: Any = self
-        self._binding = Binding(access, terms, port)
+        self._binding = Binding(access, terms, self)
         self._result: Deferred[Address] = Deferred(lambda result: self._binding.abort())
 
     def open(self) -> Deferred[Address]:
