@@ -27,6 +27,25 @@ RECEIVE_BUFFER = 4 * 2**20
 SocketAddress = Any
 
 
+def boundSocket(host: str, port: int, *more: int) -> socket.socket:
+    """
+    Bind a UDP socket that does not block.
+
+    @param host: An IP address.
+    @param more: Flow and scope, of IPv6.
+    @raise OSError: It cannot be.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    handle = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        handle.setblocking(False)
+        handle.bind((host, port, *more))
+    except BaseException:
+        handle.close()
+        raise
+    return handle
+
+
 @implementer(IReadDescriptor)
 class DatagramReader:
     """

@@ -25,7 +25,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import alsoProvides
 
-from socks6.values.address import Address, addressFromText
+from socks6.values.address import Address, ipAddress, unmapped
 
 #: The state of a Linux TCP socket that has no connection any more.
 _TCP_CLOSE = 7
@@ -144,6 +144,13 @@ def isClosing(transport: ITransport) -> bool:
     says so nowhere but on the transport under it.
     """
     return bool(getattr(_lowest(transport), "disconnecting", False))
+
+
+def isPlain(transport: object) -> bool:
+    """
+    Tell whether a transport is one of Twisted's own, and speaks no TLS.
+    """
+    return isinstance(transport, Connection) and not transport.TLS
 
 
 def hasUnsent(transport: Any) -> bool:
@@ -318,10 +325,9 @@ def originalDestination(transport: ITransport) -> Address | None:
     handle = socketOf(transport)
     if handle is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
         return None
-    own = addressFromText(*handle.getsockname()[:2])
-    if isinstance(own.host, IPv6Address) and own.host.ipv4_mapped is not None:
-        # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
-        own = Address(own.host.ipv4_mapped, own.port)
+    name, number = handle.getsockname()[:2]
+    # An IPv6 socket may carry IPv4.
+    own = Address(unmapped(ipAddress(name)), number)
     if isinstance(own.host, IPv6Address):
         level, layout, size = socket.IPPROTO_IPV6, "!2xH4x16s", 28
     else:

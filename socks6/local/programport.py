@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address
 from typing import Any, cast
 
 from twisted.internet import address as addresses
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall
 
-from socks6.datagramreader import DatagramReader
+from socks6.datagramreader import DatagramReader, boundSocket
 from socks6.interfaces import IAssociation, Place
-from socks6.values.address import Address, DomainName, addressFromText
+from socks6.values.address import (
+    Address,
+    DomainName,
+    addressFromText,
+    ipAddress,
+    unmapped,
+)
 from socks6.wire.errors import PeerError
 from socks6.wire.socks5 import (
     SOCKS5DatagramHeader,
@@ -39,9 +45,7 @@ def _socketAddress(host: str, port: int, scope: int = 0) -> _SocketAddress:
     Write an address as sockets do: one of IPv4 as such, even if it comes from a socket
     of IPv6.
     """
-    ip = ip_address(host.partition("%")[0])
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    ip = unmapped(ipAddress(host))
     return (str(ip), port) if isinstance(ip, IPv4Address) else (str(ip), port, 0, scope)
 
 
@@ -66,14 +70,7 @@ def openSocket(where: _SocketAddress) -> socket.socket:
     @param where: Where the program has connected to; its port means nothing.
     @raise OSError: It cannot be.
     """
-    family = socket.AF_INET if len(where) == 2 else socket.AF_INET6
-    handle = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        handle.bind((where[0], 0, *where[2:]))
-    except BaseException:
-        handle.close()
-        raise
-    return handle
+    return boundSocket(where[0], 0, *where[2:])
 
 
 class ProgramPort:

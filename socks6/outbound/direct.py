@@ -5,7 +5,6 @@ The straight way: the proxy resolves names and connects to remote hosts itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv6Address
 from itertools import chain, zip_longest
 
 from twisted.internet.defer import Deferred
@@ -24,7 +23,7 @@ from socks6.adoption import adopt
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.attempt import ConnectAttempt, failureOf
 from socks6.outbound.names import IPAddress, lookUp
-from socks6.values.address import Address, DomainName, addressFromText
+from socks6.values.address import Address, DomainName, addressFromText, unmapped
 from socks6.values.codes import ReplyCode
 
 #: Seconds after which the next address is tried beside the ones before it.
@@ -47,8 +46,7 @@ def _isUnspecified(host: IPAddress) -> bool:
     """
     Tell whether an address names no host; to the kernel it would be this one.
     """
-    mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None
-    return (mapped or host).is_unspecified
+    return unmapped(host).is_unspecified
 
 
 def interleave(hosts: Iterable[IPAddress]) -> list[IPAddress]:

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from socks6.interfaces import OutboundFailed
-from socks6.values.address import DomainName
+from socks6.values.address import DomainName, ipAddress
 from socks6.values.codes import ReplyCode
 
 IPAddress = IPv4Address | IPv6Address
@@ -81,7 +81,7 @@ class _Receiver:
         One more address.
         """
         if isinstance(address, addresses.IPv4Address | addresses.IPv6Address):
-            self._hosts.append(ip_address(address.host.partition("%")[0]))
+            self._hosts.append(ipAddress(address.host))
 
     def resolutionComplete(self) -> None:
         """

@@ -10,9 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.tcp import Connection
-
-from socks6.sockets import hasUnsent
+from socks6.sockets import hasUnsent, isPlain
 
 
 def _isIdle(transport: Any) -> bool:
@@ -22,12 +20,7 @@ def _isIdle(transport: Any) -> bool:
     Whoever has aborted one, or moves its octets inside the kernel, has replaced how
     it writes.
     """
-    return (
-        isinstance(transport, Connection)
-        and not transport.TLS
-        and "doWrite" not in transport.__dict__
-        and not hasUnsent(transport)
-    )
+    return isPlain(transport) and "doWrite" not in transport.__dict__ and not hasUnsent(transport)
 
 
 def write(transport: Any, octets: bytes) -> None:

@@ -15,8 +15,8 @@ from twisted.internet import main, unix
 from twisted.internet.tcp import Connection
 
 from socks6.relay.atonce import write
-from socks6.relay.pipes import CAN_SPLICE, Pipe, PipePool
-from socks6.sockets import hasUnsent
+from socks6.relay.pipes import Pipe, PipePool
+from socks6.sockets import hasUnsent, isPlain
 
 if TYPE_CHECKING:
     from socks6.relay.relay import _Direction
@@ -33,14 +33,9 @@ _KNOWN = (Connection.doRead, unix.Server.doRead)
 
 def canShorten(transport: Any) -> bool:
     """
-    Tell whether a transport is a plain socket.
+    Tell whether a transport is a plain socket, which is read as we would.
     """
-    return (
-        CAN_SPLICE
-        and isinstance(transport, Connection)
-        and not transport.TLS
-        and type(transport).doRead in _KNOWN
-    )
+    return isPlain(transport) and type(transport).doRead in _KNOWN
 
 
 class Shortcut:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from twisted.internet.defer import TimeoutError
@@ -17,12 +16,13 @@ from socks6.policy.sessions import ownerOf
 from socks6.relay.legs import LegProtocol
 from socks6.server.admission import clientOf
 from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress, openSocket
+from socks6.server.connect import openTunnel
 from socks6.server.listener import Listener, ListenerClosed, peerOf
 from socks6.server.negotiation import Negotiation
-from socks6.server.stack import inForce, typeOfServiceWishes
+from socks6.server.stack import typeOfServiceWishes
 from socks6.sockets import localAddress
-from socks6.values.address import Address, addressFromText
-from socks6.values.codes import Leg, ReplyCode
+from socks6.values.address import Address, addressFromText, ipAddress, unmapped
+from socks6.values.codes import ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import ListenBacklog, OptionList, TCPFastOpen
 
@@ -186,15 +186,7 @@ async def _takeHost(
         handle.close()
         negotiation.fail(ReplyCode.GENERAL_FAILURE, error.strerror or "")
         return
-    legs = {Leg.CLIENT_PROXY: negotiation.leg, Leg.PROXY_REMOTE: remote}
-    wishes = typeOfServiceWishes(request.options)
-    try:
-        options = inForce(wishes, legs, negotiation.factory.multipath)
-        negotiation.reply(ReplyCode.SUCCESS, host, options)
-    except BaseException:
-        remote.abort()
-        raise
-    negotiation.relay(remote)
+    openTunnel(negotiation, remote, host, typeOfServiceWishes(request.options))
 
 
 def ownAddress(negotiation: Negotiation) -> IPAddress | None:
@@ -206,9 +198,7 @@ def ownAddress(negotiation: Negotiation) -> IPAddress | None:
     # A PROXY header may claim anything.
     host = getattr(localAddress(negotiation.transport), "host", "")
     try:
-        own = ip_address(host.partition("%")[0])
+        # An IPv6 socket may carry IPv4.
+        return unmapped(ipAddress(host))
     except ValueError:
         return None
-    # An IPv6 socket may carry IPv4, to an address like ::ffff:192.0.2.1.
-    mapped = own.ipv4_mapped if isinstance(own, IPv6Address) else None
-    return mapped or own

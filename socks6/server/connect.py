@@ -8,6 +8,7 @@ from socks6.interfaces import FirstOctets, OutboundFailed, OutboundRequest
 from socks6.relay.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
 from socks6.server.stack import inForce, typeOfServiceWishes
+from socks6.values.address import Address
 from socks6.values.codes import Leg, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import TCPFastOpen
@@ -54,18 +55,37 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return
+    sent = 0 if first is None else first.taken
+    openTunnel(negotiation, remote, bound, wishes, outbound.isDirect, sent)
+
+
+def openTunnel(
+    negotiation: Negotiation,
+    remote: LegProtocol,
+    address: Address | None,
+    wishes: dict[Leg, int],
+    isDirect: bool = True,
+    sent: int = 0,
+) -> None:
+    """
+    Tell the client that there is a connection with a remote host, and pass octets.
+
+    @param address: What the reply names.
+    @param wishes: The IP types of service that the request wants.
+    @param isDirect: Whether the connection's packets are ours.
+    @param sent: How many octets of the client the host has been sent already.
+    """
     legs: dict[Leg, LegProtocol] = {Leg.CLIENT_PROXY: negotiation.leg}
-    if outbound.isDirect:
+    if isDirect:
         legs[Leg.PROXY_REMOTE] = remote
     try:
         options = inForce(wishes, legs, negotiation.factory.multipath)
-        negotiation.reply(ReplyCode.SUCCESS, bound, options)
+        negotiation.reply(ReplyCode.SUCCESS, address, options)
     except BaseException:
-        # Nobody else knows of it, not even if the outbound connected although
-        # the client is gone.
+        # Nobody else knows of it, not even if it was made although the client is gone.
         remote.abort()
         raise
-    negotiation.relay(remote, 0 if first is None else first.taken)
+    negotiation.relay(remote, sent)
 
 
 def _first(negotiation: Negotiation, request: Request) -> FirstOctets | None:

@@ -12,6 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
+from socks6.datagramreader import boundSocket
 from socks6.dtls import DTLSDoor
 from socks6.server.associations import Associations
 from socks6.server.datagramports import DTLSPort, PlainPort
@@ -148,15 +149,7 @@ def _bound(place: Place) -> socket.socket:
 
     @raise CannotListenError: It cannot be.
     """
-    host, port = place
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        handle = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        return boundSocket(*place)
     except OSError as error:
-        raise CannotListenError(host, port, error) from None
-    try:
-        handle.bind((host, port))
-    except OSError as error:
-        handle.close()
-        raise CannotListenError(host, port, error) from None
-    return handle
+        raise CannotListenError(*place, error) from None

@@ -106,6 +106,17 @@ def ipAddress(host: str) -> IPv4Address | IPv6Address:
     return ip_address(host.partition("%")[0])
 
 
+def unmapped(host: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """
+    Take an IPv4 address out of an IPv6 one like ::ffff:192.0.2.1, as which sockets of IPv6
+    see it.
+
+    @return: C{host} itself, if it is none.
+    """
+    mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None
+    return mapped or host
+
+
 def addressFromText(host: str, port: int) -> Address:
     """
     Make an address from what a person or a socket call it.

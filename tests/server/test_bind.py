@@ -15,7 +15,7 @@ from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 
-from socks6.server import bind
+from socks6.server import connect
 from socks6.server import listener as listeners
 from socks6.server.bind import Binder
 from socks6.server.bindpolicy import BindPolicy, BindRefused
@@ -336,7 +336,7 @@ class RefusalTests(BindTestCase):
         def fail(*arguments: object) -> None:
             raise RuntimeError("a bug")
 
-        self.patch(bind, "inForce", fail)
+        self.patch(connect, "inForce", fail)
         client = self.ask()
         visitor = self.visit()
         self.assertEqual(client.received.hex(), (BOUND + failure(1)).hex())

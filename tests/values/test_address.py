@@ -16,6 +16,8 @@ from socks6.values.address import (
     Address,
     DomainName,
     addressFromText,
+    ipAddress,
+    unmapped,
     unspecifiedLike,
 )
 from tests.raising import errorOf
@@ -162,3 +164,23 @@ class AddressFromTextTests(SynchronousTestCase):
             ("192.0.2.1", -1),
         ):
             self.assertIsNotNone(errorOf(ValueError, addressFromText, text, port), f"{text} {port}")
+
+
+class UnmappedTests(SynchronousTestCase):
+    """
+    IPv4 as sockets of IPv6 see it.
+    """
+
+    def test_unmapped(self) -> None:
+        """
+        It is taken out of such an address; all others stay as they are.
+        """
+        for text, host in (
+            ("::ffff:192.0.2.1", IPV4),
+            ("::ffff:0.0.0.0", IPv4Address(0)),
+            ("192.0.2.1", IPV4),
+            ("0.0.0.0", IPv4Address(0)),
+            ("2001:db8::1", IPV6),
+            ("::", IPv6Address(0)),
+        ):
+            self.assertEqual(unmapped(ipAddress(text)), host, text)
