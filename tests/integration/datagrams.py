@@ -25,6 +25,7 @@ from tests.integration.peers import (
     Reply,
     ask,
     dial,
+    encodeHost,
     encodeRequest,
     receive,
     receiveAll,
@@ -59,14 +60,7 @@ def encodeHeader(identifier: bytes, host: str, port: int) -> bytes:
 
     @return: version:2 association ID:4 port:2 address type:1 address:n
     """
-    try:
-        address = ip_address(host)
-    except ValueError:
-        name = host.encode("ascii")
-        where = bytes([3, len(name)]) + name
-    else:
-        where = bytes([1 if address.version == 4 else 4]) + address.packed
-    return b"\6\0" + identifier + struct.pack("!H", port) + where
+    return b"\6\0" + identifier + struct.pack("!H", port) + encodeHost(host)
 
 
 def decodeDatagram(datagram: bytes) -> tuple[bytes, tuple[str, int], bytes]:

@@ -93,21 +93,29 @@ class OperationFailed(Exception):
         self.reply = reply
 
 
+def encodeHost(host: str) -> bytes:
+    """
+    Write a host as all of SOCKS 5 and SOCKS 6 do.
+
+    @param host: A name, or an IP address in text form.
+    @return: address type:1 address:n
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        name = host.encode("ascii")
+        return bytes([3, len(name)]) + name
+    return bytes([1 if address.version == 4 else 4]) + address.packed
+
+
 def encodeRequest(host: str, port: int, options: bytes = b"", command: int = CONNECT) -> bytes:
     """
     Write a request.
 
     @return: version:2 command:1 port:2 address type:1 address:n options length:2 options
     """
-    try:
-        address = ip_address(host)
-    except ValueError:
-        name = host.encode("ascii")
-        where = bytes([3, len(name)]) + name
-    else:
-        where = bytes([1 if address.version == 4 else 4]) + address.packed
     header = struct.pack("!BBBH", 6, 0, command, port)
-    return header + where + struct.pack("!H", len(options)) + options
+    return header + encodeHost(host) + struct.pack("!H", len(options)) + options
 
 
 def encodePassword(name: bytes, password: bytes) -> bytes:

@@ -8,7 +8,7 @@ import socket
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from tests.integration.peers import DEADLINE, Place, dial, receive, receiveHost
+from tests.integration.peers import DEADLINE, Place, dial, encodeHost, receive, receiveHost
 
 BIND = 2
 UDP_ASSOCIATE = 3
@@ -35,14 +35,7 @@ def encodePlace(host: str, port: int) -> bytes:
 
     @param host: A name, or an IP address in text form.
     """
-    try:
-        ip = ip_address(host)
-    except ValueError:
-        name = host.encode("ascii")
-        start = bytes([3, len(name)]) + name
-    else:
-        start = bytes([1 if ip.version == 4 else 4]) + ip.packed
-    return start + port.to_bytes(2, "big")
+    return encodeHost(host) + port.to_bytes(2, "big")
 
 
 def askSOCKS5(place: Place, command: int, where: tuple[str, int] = NOWHERE) -> socket.socket:

@@ -7,17 +7,15 @@ from __future__ import annotations
 import os
 import pwd
 import shlex
-import socket
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import TestCase
 
 from tests.integration import requireProgram
-from tests.integration.peers import DEADLINE, listen, placeOf
+from tests.integration.inetd import ProcessServer
+from tests.integration.peers import DEADLINE
 from tests.integration.programs import PATIENCE
-from tests.integration.threads import ThreadedServer
 from tests.integration.twistd import environment
 
 #: Where sshd, if root runs it, wants an empty folder; the system's own service makes it.
@@ -36,16 +34,15 @@ Subsystem sftp internal-sftp
 """
 
 
-class SSHServer(ThreadedServer):
+class SSHServer(ProcessServer):
     """
     The server, with a process for each connection.
 
     @ivar folder: Where its files are.
-    @ivar place: Where it listens.
     """
 
     def __init__(self, testCase: TestCase) -> None:
-        self._program = requireProgram(testCase, "sshd")
+        program = requireProgram(testCase, "sshd")
         keygen = requireProgram(testCase, "ssh-keygen")
         folder = TemporaryDirectory(prefix="socks6-")
         testCase.addCleanup(folder.cleanup)
@@ -54,48 +51,20 @@ class SSHServer(ThreadedServer):
             command = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
             subprocess.run(command, check=True, timeout=DEADLINE)
         self._write("configuration", CONFIGURATION.format(folder=self.folder))
-        self._log = self.folder / "log"
-        self._log.touch()
+        self._errors = self.folder / "log"
+        self._errors.touch()
         if os.geteuid() == 0:
             _EMPTY_FOLDER.mkdir(mode=0o755, exist_ok=True)
-        self._processes: list[subprocess.Popen[bytes]] = []
-        testCase.addCleanup(self.killAll)
-        listener = listen()
-        self.place = placeOf(listener)
+        command = [program, "-i", "-e", "-f", str(self.folder / "configuration")]
+        super().__init__(testCase, command, log=self._errors)
         hostKey = (self.folder / "host.pub").read_text("ascii")
         self._write("known", f"[127.0.0.1]:{self.place[1]} {hostKey}")
-        super().__init__(testCase, listener)
 
     def _write(self, name: str, text: str) -> None:
         """
         Write a file.
         """
         (self.folder / name).write_text(text, "ascii")
-
-    def serve(self, sock: socket.socket) -> None:
-        """
-        Let a process of its own talk with a client.
-        """
-        sock.settimeout(None)
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                [self._program, "-i", "-e", "-f", str(self.folder / "configuration")],
-                stdin=sock.fileno(),
-                stdout=sock.fileno(),
-                stderr=log,
-            )
-        self._processes.append(process)
-        sock.close()
-        process.wait()
-
-    def killAll(self) -> None:
-        """
-        End all that is left.
-        """
-        for process in self._processes:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.wait(DEADLINE)
 
     def options(self, proxyCommand: list[str] | None = None) -> list[str]:
         """
@@ -138,6 +107,6 @@ class SSHServer(ThreadedServer):
             check=False,
         )
         if done.returncode:
-            log = self._log.read_text("utf-8", "replace")
+            log = self._errors.read_text("utf-8", "replace")
             raise AssertionError(f"{command}: {done.stderr.decode()}\n{log}")
         return done.stdout
