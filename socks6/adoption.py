@@ -5,10 +5,11 @@ Connected sockets as the transports of protocols that exist already.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.interfaces import IAddress, IProtocol, IReactorSocket
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorFDSet
 from twisted.internet.protocol import ServerFactory
+from twisted.internet.tcp import Server
 
 
 class Prepared(ServerFactory):
@@ -31,15 +32,21 @@ class Prepared(ServerFactory):
         return self._prepared
 
 
-def adopt(reactor: Any, handle: socket.socket, protocol: IProtocol) -> None:
+def adopt(reactor: IReactorFDSet, handle: socket.socket, protocol: IProtocol) -> None:
     """
-    Give a protocol a connected socket, whose transport has another descriptor then.
+    Give a protocol a connected TCP socket.
 
-    @param reactor: Provides L{IReactorSocket}.
-    @param handle: Is closed in any case.
-    @raise OSError: There are too few descriptors, or the peer has gone already.
+    The reactor's own way would take a copy of it, which is one more descriptor.
+
+    @param reactor: Watches it.
+    @param handle: The transport's from now on; it is closed if there is none.
+    @raise OSError: The peer has gone already.
     """
-    with handle:
-        IReactorSocket(reactor).adoptStreamConnection(
-            handle.fileno(), handle.family, Prepared(protocol)
-        )
+    try:
+        peer = handle.getpeername()
+        transport = Server(handle, protocol, peer, cast(Any, None), peer[1], reactor)
+    except BaseException:
+        handle.close()
+        raise
+    transport.repstr = f"<{type(protocol).__name__} to {peer[0]}>"
+    protocol.makeConnection(transport)

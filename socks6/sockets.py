@@ -283,8 +283,9 @@ def prepareForRelay(transport: ITransport) -> None:
     is gone, if there is a TCP socket.
     """
     handle = socketOf(transport)
-    if handle is not None and handle.family in (socket.AF_INET, socket.AF_INET6):
-        # Some systems refuse it for a connection that is gone already.
+    if handle is not None:
+        # Others than TCP sockets refuse it, and so do some systems for a connection that
+        # is gone already.
         with suppress(OSError):
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

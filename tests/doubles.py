@@ -61,6 +61,7 @@ class MemorySocket(socket.socket):
     @ivar input: What the peer has sent and we have not read.
     @ivar inputEnded: Whether the peer has ended its direction.
     @ivar broken: Whether the peer has reset the connection.
+    @ivar segments: What has left at a time.
     @ivar received: What the peer has read.
     @ivar waiting: What the peer has not read.
     @ivar capacity: How much may wait; L{None}: the peer reads everything at
@@ -75,6 +76,7 @@ class MemorySocket(socket.socket):
         self.input = bytearray()
         self.inputEnded = False
         self.broken = False
+        self.segments: list[bytes] = []
         self.received = bytearray()
         self.waiting = bytearray()
         self.capacity: int | None = None
@@ -130,6 +132,7 @@ class MemorySocket(socket.socket):
         if not self.writable:
             raise BlockingIOError(errno.EWOULDBLOCK, "")
         if self.capacity is None:
+            self.segments.append(bytes(octets))
             self.received += octets
             return len(octets)
         fitting = bytes(octets[: self.capacity - len(self.waiting)])
@@ -149,6 +152,7 @@ class MemorySocket(socket.socket):
         if not self.isClosed:
             linger = self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET))
             self.resets = linger == _RESET or bool(self.input)
+            self.outputEnded = self.outputEnded or not self.resets
         super().close()
 
 
@@ -286,13 +290,17 @@ class Network(MemoryReactorClock):
         host: IAddress = PROXY_ADDRESS,
         peer: IAddress = CLIENT_ADDRESS,
         family: socket.AddressFamily = socket.AF_INET,
+        early: bytes = b"",
     ) -> Peer:
         """
         Give a protocol a connection.
 
+        @param early: What the peer has sent by then.
         @return: Its other end.
         """
-        connection = MemoryConnection(MemorySocket(family), protocol, self, host, peer)
+        handle = MemorySocket(family)
+        handle.input += early
+        connection = MemoryConnection(handle, protocol, self, host, peer)
         self.connections.append(connection)
         protocol.makeConnection(connection)
         return Peer(self, connection)
@@ -302,13 +310,16 @@ class Network(MemoryReactorClock):
         factory: IProtocolFactory,
         peer: IAddress = CLIENT_ADDRESS,
         family: socket.AddressFamily = socket.AF_INET,
+        early: bytes = b"",
     ) -> Peer:
         """
         Connect to a factory, as if it listened.
+
+        @param early: What is sent along with the first packet.
         """
         protocol = factory.buildProtocol(peer)
         assert protocol is not None
-        return self.attach(protocol, PROXY_ADDRESS, peer, family)
+        return self.attach(protocol, PROXY_ADDRESS, peer, family, early)
 
     def spin(self) -> None:
         """

@@ -4,19 +4,20 @@ Tests of L{socks6.adoption}.
 
 from __future__ import annotations
 
-import errno
 import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IProtocolFactory, IReactorSocket
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactor
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from socks6.adoption import Prepared, adopt
+from tests.outbound.loopback import listen, requireIPv6
 
 
 class PreparedTests(SynchronousTestCase):
@@ -36,19 +37,6 @@ class PreparedTests(SynchronousTestCase):
         self.assertFalse(prepared.noisy)
 
 
-@implementer(IReactorSocket)
-class Exhausted(MemoryReactor):
-    """
-    A reactor that has no descriptors left.
-    """
-
-    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> None:
-        """
-        Fail.
-        """
-        raise OSError(errno.EMFILE, "Too many open files")
-
-
 class AdoptionTests(SynchronousTestCase):
     """
     L{adopt}.
@@ -56,23 +44,29 @@ class AdoptionTests(SynchronousTestCase):
 
     def test_adopted(self) -> None:
         """
-        The reactor makes a transport of the socket, for the protocol; the socket itself
-        is closed.
+        The protocol has a transport that is the socket itself, and is read.
         """
-        for family in (socket.AF_INET, socket.AF_INET6):
+        for host in ("127.0.0.1", "::1"):
+            if host == "::1":
+                requireIPv6(self)
             reactor, protocol = MemoryReactor(), Protocol()
-            handle = socket.socket(family)
-            number = handle.fileno()
+            listener = listen(self, host)
+            handle = socket.create_connection(listener.getsockname()[:2])
             adopt(reactor, handle, protocol)
-            ((descriptor, itsFamily, factory),) = reactor.adoptedStreamConnections
-            self.assertEqual((descriptor, itsFamily), (number, family))
-            self.assertIs(factory.buildProtocol(None), protocol)
+            transport: Any = protocol.transport
+            self.assertIs(transport.socket, handle)
+            self.assertFalse(handle.getblocking())
+            self.assertEqual(reactor.getReaders(), [transport])
+            self.assertEqual(transport.getPeer().host, host)
+            self.assertEqual(transport.getPeer().port, listener.getsockname()[1])
+            self.assertEqual(repr(transport), f"<Protocol to {host}>")
+            transport.connectionLost(Failure(ConnectionDone()))
             self.assertEqual(handle.fileno(), -1)
 
     def test_failed(self) -> None:
         """
-        The socket is closed even if no transport is made.
+        The socket is closed if it is not connected any more.
         """
         handle = socket.socket()
-        self.assertRaises(OSError, adopt, Exhausted(), handle, Protocol())
+        self.assertRaises(OSError, adopt, MemoryReactor(), handle, Protocol())
         self.assertEqual(handle.fileno(), -1)

@@ -55,14 +55,14 @@ def _errorQueue(family: socket.AddressFamily) -> tuple[int, int]:
     return socket.IPPROTO_IP, _IP_RECVERR
 
 
-def _keepErrors(handle: socket.socket, keep: bool) -> None:
+def _keepErrors(handle: socket.socket, family: socket.AddressFamily, keep: bool) -> None:
     """
     Let a socket keep ICMP errors, or no longer.
     """
     if sys.platform == "linux":
         # Multipath TCP has no queue for them.
         with suppress(OSError):
-            handle.setsockopt(*_errorQueue(handle.family), keep)
+            handle.setsockopt(*_errorQueue(family), keep)
 
 
 def _newSocket(family: socket.AddressFamily, multipath: bool) -> socket.socket:
@@ -75,6 +75,17 @@ def _newSocket(family: socket.AddressFamily, multipath: bool) -> socket.socket:
         with suppress(OSError):
             return multipathSocket(family)
     return socket.socket(family, socket.SOCK_STREAM)
+
+
+def _isConnected(handle: socket.socket) -> bool:
+    """
+    Tell whether a peer has answered.
+    """
+    try:
+        handle.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _diedOfAge(handle: socket.socket) -> bool:
@@ -126,9 +137,9 @@ class ConnectAttempt:
         """
         Prepare an attempt.
 
-        @param finished: Is called once, by the reactor, unless the attempt was
-            cancelled: with L{None} if the socket is connected, which it then
-            must L{take}.
+        @param finished: Is called once, by the reactor, unless L{start} has succeeded at
+            once, or the attempt was cancelled: with L{None} if the socket is connected,
+            which it then must L{take}.
         @param multipath: Whether to speak Multipath TCP, if both hosts can.
         """
         self.taken = 0
@@ -136,6 +147,7 @@ class ConnectAttempt:
         self._reactor = reactor
         self._finished = finished
         self._socket: socket.socket | None = None
+        self._family = socket.AF_INET
 
     def start(
         self,
@@ -143,22 +155,25 @@ class ConnectAttempt:
         port: int,
         typeOfService: int | None,
         octets: bytes | None = None,
-    ) -> None:
+    ) -> bool:
         """
         Send the SYN.
 
         @param typeOfService: The IP type of service, or L{None} for the system's.
         @param octets: What may leave in the SYN, as much as fits; L{None}: no Fast Open.
+        @return: Whether that was all: hosts on this machine have answered already.  Then
+            nobody is told, and the socket is there.
         @raise OutboundFailed: The system refuses at once.
         """
-        family = socket.AF_INET if host.version == 4 else socket.AF_INET6
+        # Asking the socket for it costs more than most of the rest.
+        family = self._family = socket.AF_INET if host.version == 4 else socket.AF_INET6
         try:
             handle = _newSocket(family, self._multipath)
         except OSError as error:
             raise failureOf(error, family) from None
         try:
             handle.setblocking(False)
-            _keepErrors(handle, True)
+            _keepErrors(handle, family, True)
             if typeOfService is not None:
                 setTypeOfService(handle, typeOfService)
             if octets is None:
@@ -171,7 +186,10 @@ class ConnectAttempt:
             handle.close()
             raise failureOf(error, family) from None
         self._socket = handle
+        if _isConnected(handle):
+            return True
         self._reactor.addWriter(self)
+        return False
 
     def take(self) -> socket.socket:
         """
@@ -181,7 +199,7 @@ class ConnectAttempt:
         assert handle is not None
         self._socket = None
         # Once connected, an ICMP error is no reason to give up.
-        _keepErrors(handle, False)
+        _keepErrors(handle, self._family, False)
         return handle
 
     def cancel(self) -> None:

@@ -23,6 +23,7 @@ from socks6.adoption import adopt
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.attempt import ConnectAttempt, failureOf
 from socks6.outbound.names import IPAddress, lookUp
+from socks6.timeouts import Timeouts
 from socks6.values.address import Address, DomainName, addressFromText, unmapped
 from socks6.values.codes import ReplyCode
 
@@ -89,6 +90,7 @@ class DirectOutbound:
         """
         self._multipath = multipath
         self._reactor = reactor
+        self._clock: IReactorTime = Timeouts(reactor)
         self._timeout = timeout
         self._resolver = resolver
 
@@ -99,7 +101,7 @@ class DirectOutbound:
         @see: L{IOutbound.connect}
         """
         host = request.address.host
-        race = _Race(self._reactor, protocol, request, self._timeout, self._multipath)
+        race = _Race(self._reactor, self._clock, protocol, request, self._timeout, self._multipath)
         if isinstance(host, DomainName):
             resolver = self._resolver
             if resolver is None:
@@ -121,13 +123,14 @@ class _Race:
     def __init__(
         self,
         reactor: IReactorTime,
+        clock: IReactorTime,
         protocol: IProtocol,
         request: OutboundRequest,
         timeout: float,
         multipath: bool,
     ) -> None:
         """
-        Let the clock run.
+        Prepare.
 
         @param timeout: Seconds for all attempts together.
         @param multipath: Whether to speak Multipath TCP with hosts that do.
@@ -136,6 +139,7 @@ class _Race:
         #: The look-up of the name.
         self._lookUp: Deferred[list[IPAddress]] | None = None
         self._reactor = reactor
+        self._clock = clock
         self._protocol = protocol
         self._port = request.address.port
         self._typeOfService = request.typeOfService
@@ -148,19 +152,27 @@ class _Race:
         self._attempts: set[ConnectAttempt] = set()
         self._failures: list[OutboundFailed] = []
         self._ended = False
-        self._deadline = reactor.callLater(
-            timeout,
-            self.fail,
-            OutboundFailed(ReplyCode.TIMED_OUT, f"nothing within {timeout:g} s"),
-        )
+        self._timeout = timeout
+        #: Set as soon as there is something to wait for.
+        self._deadline: IDelayedCall | None = None
         self._delay: IDelayedCall | None = None
 
     def wait(self, hosts: Deferred[list[IPAddress]]) -> None:
         """
         Try addresses as soon as they are known.
         """
+        self._limit()
         self._lookUp = hosts
         hosts.addCallbacks(lambda found: self.run(interleave(found)), self._notFound)
+
+    def _limit(self) -> None:
+        """
+        Let the clock run, if it does not yet.
+        """
+        if self._deadline is None:
+            timeout = self._timeout
+            failure = OutboundFailed(ReplyCode.TIMED_OUT, f"nothing within {timeout:g} s")
+            self._deadline = self._clock.callLater(timeout, self.fail, failure)
 
     def _notFound(self, failure: Failure) -> None:
         """
@@ -200,16 +212,20 @@ class _Race:
                 IReactorFDSet(self._reactor), self._attemptFinished, self._multipath
             )
             try:
-                attempt.start(host, self._port, self._typeOfService, self._octets)
+                isConnected = attempt.start(host, self._port, self._typeOfService, self._octets)
             except OutboundFailed as failure:
                 self._failures.append(failure)
                 continue
+            if isConnected:
+                self._attemptFinished(attempt, None)
+                return
             # No other address gets them in a SYN: several may lead to the same host, and
             # it is enough that the network may deliver a packet twice.
             self._octets = None
             self._attempts.add(attempt)
+            self._limit()
             if self._next < len(self._hosts):
-                self._delay = self._reactor.callLater(ATTEMPT_DELAY, self._tryNext)
+                self._delay = self._clock.callLater(ATTEMPT_DELAY, self._tryNext)
             return
         if not self._attempts:
             self.fail(self._failures.pop())
@@ -242,8 +258,9 @@ class _Race:
         handle = attempt.take()
         try:
             host, port = handle.getsockname()[:2]
-            adopt(self._reactor, handle, self._protocol)
+            adopt(IReactorFDSet(self._reactor), handle, self._protocol)
         except OSError as error:
+            handle.close()
             raise failureOf(error, handle.family) from None
         return addressFromText(host, port)
 
@@ -277,7 +294,7 @@ class _Race:
         self._cancelDelay()
         if self._lookUp is not None:
             self._lookUp.cancel()
-        if self._deadline.active():
+        if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         for attempt in self._attempts:
             attempt.cancel()

@@ -10,7 +10,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.main import CONNECTION_DONE
+from twisted.python.failure import Failure
+
 from socks6.sockets import hasUnsent, isPlain
+
+#: Why connections are lost that we have closed.
+_CLOSED = Failure(CONNECTION_DONE)
 
 
 def _isIdle(transport: Any) -> bool:
@@ -21,6 +27,25 @@ def _isIdle(transport: Any) -> bool:
     it writes.
     """
     return isPlain(transport) and "doWrite" not in transport.__dict__ and not hasUnsent(transport)
+
+
+def read(transport: Any) -> None:
+    """
+    Read what has come already, if anything has.
+
+    @param transport: Is connected, and is being read.
+    """
+    if isPlain(transport):
+        try:
+            octets = transport.socket.recv(transport.bufferSize)
+        except BlockingIOError:
+            return
+        except OSError:
+            transport.abortConnection()
+            return
+        if octets:
+            # An end is told again.
+            transport.protocol.dataReceived(octets)
 
 
 def write(transport: Any, octets: bytes) -> None:
@@ -59,7 +84,10 @@ def close(transport: Any) -> None:
     @param transport: Has no producer.  Its protocol may hear that it is closed before
         this returns.
     """
-    if _isIdle(transport):
-        # Then it waits for nothing.
-        transport._writeDisconnected = True
-    transport.loseConnection()
+    if _isIdle(transport) and transport.connected and not transport.disconnecting:
+        # There is nothing to wait for; and nobody else has the descriptor, so that
+        # closing it is enough.
+        transport._shouldShutdown = False
+        transport.connectionLost(_CLOSED)
+    else:
+        transport.loseConnection()

@@ -143,7 +143,10 @@ class Shortcut:
         except OSError:
             return main.CONNECTION_LOST
         if not octets:
-            return main.CONNECTION_DONE
+            # What the reactor would do, which would look for it first.
+            source.stopReading()
+            self._direction.inputEnded()
+            return None
         count = len(octets)
         self._fullReads = self._fullReads + 1 if count == source.bufferSize else 0
         self._direction.dataReceived(octets)

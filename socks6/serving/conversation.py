@@ -77,9 +77,12 @@ class Conversation:
         self.isBusy = False
         self.record: RequestRecord | None = None
         self._began = factory.clock.seconds()
-        self._deadline = factory.clock.callLater(factory.requestTimeout, self._tooLate)
+        self._deadline = factory.timeouts.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
         self._hasSpoken = False
+        #: What is said while we take in what has come, and leaves together; L{None}: we
+        #: do not.
+        self._said: list[bytes] | None = None
         #: What is done about the request.
         self._work: Deferred[None] | None = None
 
@@ -150,6 +153,7 @@ class Conversation:
         """
         Take what the client says.
         """
+        self._said = self._said or []
         try:
             self.feed(octets)
         except PeerError as error:
@@ -157,6 +161,8 @@ class Conversation:
         else:
             if self.leg.receiver is self and self.heldLength > EARLY_DATA_LIMIT:
                 self.transport.pauseProducing()
+        finally:
+            self._speak()
 
     def inputEnded(self) -> None:
         """
@@ -199,6 +205,7 @@ class Conversation:
         """
         self._logPeer(error)
         self.stop()
+        self._speak()
         self.transport.write(self.answer(error))
         self._close()
 
@@ -208,7 +215,7 @@ class Conversation:
         it is.
         """
         if self.isBusy:
-            self._deadline = self.factory.clock.callLater(_BUSY_INTERVAL, self._tooLate)
+            self._deadline = self.factory.timeouts.callLater(_BUSY_INTERVAL, self._tooLate)
             return
         seconds = self.factory.requestTimeout
         self._logPeer(UnexpectedEnd(f"no authenticated request within {seconds:g} s"))
@@ -250,12 +257,22 @@ class Conversation:
         """
         if self.isOver:
             raise CancelledError
-        if self._hasSpoken:
+        if self._said is not None:
+            self._said.append(octets)
+        elif self._hasSpoken:
             write(self.transport, octets)
         else:
             # More may come in this turn of the reactor, and fit into the same segment.
-            self._hasSpoken = True
             self.transport.write(octets)
+        self._hasSpoken = True
+
+    def _speak(self) -> None:
+        """
+        Let go what was said, which fits into one segment.
+        """
+        said, self._said = self._said, None
+        if said:
+            write(self.transport, b"".join(said))
 
     def relay(self, remote: LegProtocol, sent: int = 0) -> None:
         """
@@ -268,9 +285,10 @@ class Conversation:
             # Nobody else knows of it, if it was connected although we gave up.
             remote.abort()
             raise CancelledError
+        self._speak()
         factory = self.factory
         self._relay = Relay(
-            factory.clock,
+            factory.timeouts,
             self.leg,
             remote,
             self._relayFinished,
@@ -305,7 +323,8 @@ class Conversation:
         """
         self._finish(result)
         self.forgetDeadline()
-        breakOff(self.leg, self.factory.clock, self._gone)
+        self._said = None
+        breakOff(self.leg, self.factory.timeouts, self._gone)
 
     def stop(self) -> None:
         """
@@ -347,7 +366,8 @@ class Conversation:
         Close the client's connection, once it has got what was written.
         """
         self.forgetDeadline()
-        sayFarewell(self.leg, self.factory.clock, self._gone, self.inputOver)
+        self._speak()
+        sayFarewell(self.leg, self.factory.timeouts, self._gone, self.inputOver)
 
     def _gone(self) -> None:
         """

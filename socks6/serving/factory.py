@@ -8,10 +8,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 
+from socks6.relay.atonce import read
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import AccessLog
 from socks6.serving.conversation import Conversation
+from socks6.timeouts import Timeouts
 
 
 class ClientProtocol(LegProtocol):
@@ -30,6 +32,8 @@ class ClientProtocol(LegProtocol):
         self.receiver = self._conversation
         self.factory.connectionCame(self)
         self._conversation.started()
+        # Its request may have come together with it.
+        read(self.transport)
 
     def cut(self) -> None:
         """
@@ -43,6 +47,7 @@ class ServingFactory(Factory):
     Makes the protocols of clients' connections, and knows those that are open.
 
     @ivar clock: Tells the time.
+    @ivar timeouts: The same, for what is waited for on each connection.
     @ivar requestTimeout: Seconds that a client may take to say what it wants and who
         it is.
     @ivar idleTimeout: Seconds without an octet either way after which a tunnel is
@@ -61,6 +66,7 @@ class ServingFactory(Factory):
         @see: The class's own description.
         """
         self.clock = clock
+        self.timeouts: IReactorTime = Timeouts(clock)
         self.requestTimeout = requestTimeout
         self.idleTimeout = idleTimeout
         self.pipes: PipePool | None = None

@@ -34,6 +34,9 @@ IP_RECVERR, IPV6_RECVERR = 11, 25
 IPPROTO_MPTCP = 262
 LOCAL = IPv4Address("127.0.0.1")
 
+#: Asks whether a peer has answered, in earnest.
+ANSWERED = module._isConnected
+
 
 def waitUntilWritable(attempt: ConnectAttempt) -> None:
     """
@@ -54,6 +57,8 @@ class AttemptTests(SynchronousTestCase):
         self.results: list[OutboundFailed | None] = []
         self.attempt = ConnectAttempt(self.reactor, self._finished)
         self.addCleanup(self.attempt.cancel)
+        # As if there were a network in between.
+        self.patch(module, "_isConnected", lambda handle: False)
 
     def _finished(self, attempt: ConnectAttempt, failure: OutboundFailed | None) -> None:
         self.assertIs(attempt, self.attempt)
@@ -63,7 +68,7 @@ class AttemptTests(SynchronousTestCase):
         """
         Let the attempt run to its end.
         """
-        self.attempt.start(ip_address(host), port, typeOfService)
+        self.assertFalse(self.attempt.start(ip_address(host), port, typeOfService))
         self.assertEqual(self.results, [])
         self.assertEqual(self.reactor.getWriters(), [self.attempt])
         waitUntilWritable(self.attempt)
@@ -107,6 +112,35 @@ class AttemptTests(SynchronousTestCase):
         self.assertFalse(handle.getblocking())
         self.attempt.cancel()
         handle.getpeername()
+
+    def test_atOnce(self) -> None:
+        """
+        Where the peer has answered already, the reactor has nothing to do.
+        """
+        self.patch(module, "_isConnected", ANSWERED)
+        listener = listen(self)
+
+        def connectWith(handle: socket.socket, where: tuple[str, int], octets: bytes) -> int:
+            # However long it takes the kernel.
+            handle.setblocking(True)
+            handle.connect(where)
+            return 2
+
+        self.patch(module, "connectWith", connectWith)
+        port = listener.getsockname()[1]
+        self.assertTrue(self.attempt.start(LOCAL, port, None, b"hello"))
+        self.assertEqual(self.attempt.taken, 2)
+        self.assertEqual((self.results, self.reactor.getWriters()), ([], []))
+        with self.attempt.take() as handle:
+            self.assertEqual(handle.getpeername(), listener.getsockname())
+            self.assertEqual(handle.getsockopt(socket.IPPROTO_IP, IP_RECVERR), 0)
+
+    def test_notAtOnce(self) -> None:
+        """
+        A peer that has not answered is waited for.
+        """
+        with socket.socket() as handle:
+            self.assertFalse(ANSWERED(handle))
 
     def test_connectsIPv6(self) -> None:
         """

@@ -17,20 +17,20 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IHostResolution,
-    IProtocolFactory,
     IReactorPluggableNameResolver,
-    IReactorSocket,
     IResolutionReceiver,
 )
 from twisted.internet.protocol import Protocol
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import FirstOctets, IOutbound, OutboundFailed, OutboundRequest
+from socks6.outbound import attempt as attempts
 from socks6.outbound import direct as module
 from socks6.outbound.direct import ATTEMPT_DELAY, DirectOutbound, interleave
+from socks6.sockets import socketOf
 from socks6.values.address import Address, DomainName
 from socks6.values.codes import ReplyCode
 from tests.outbound.loopback import listen, refusingPort, requireIPv6
@@ -75,44 +75,19 @@ class Resolver:
         receiver.resolutionComplete()
 
 
-@implementer(IReactorSocket, IReactorPluggableNameResolver)
+@implementer(IReactorPluggableNameResolver)
 class Reactor(MemoryReactorClock):
     """
-    A reactor that adopts real sockets.
-
-    @ivar handles: Those that it has adopted.
-    @ivar refusal: Why it refuses to, in case.
+    A reactor that has a resolver, and waits for real sockets.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.resolver = Resolver()
         self.nameResolver = self.resolver
-        self.handles: list[socket.socket] = []
-        self.refusal: OSError | None = None
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         raise NotImplementedError
-
-    def adoptStreamPort(self, *arguments: Any) -> Any:
-        raise NotImplementedError
-
-    def adoptDatagramPort(self, *arguments: Any) -> Any:
-        raise NotImplementedError
-
-    def adoptStreamConnection(
-        self, fileDescriptor: int, addressFamily: socket.AddressFamily, factory: IProtocolFactory
-    ) -> None:
-        """
-        Make a protocol.
-        """
-        if self.refusal is not None:
-            raise self.refusal
-        handle = socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM)
-        self.handles.append(handle)
-        protocol = factory.buildProtocol(addresses.IPv4Address("TCP", "0.0.0.0", 0))
-        assert protocol is not None
-        protocol.makeConnection(cast(Any, handle))
 
     def spin(self) -> None:
         """
@@ -177,14 +152,6 @@ class DirectTestCase(SynchronousTestCase):
         self.resolver = self.reactor.resolver
         self.protocol = Protocol()
         self.outbound = DirectOutbound(self.reactor, 30.0)
-        self.addCleanup(self._closeAll)
-
-    def _closeAll(self) -> None:
-        """
-        Close what the reactor has adopted.
-        """
-        for handle in self.reactor.handles:
-            handle.close()
 
     def connect(
         self,
@@ -227,8 +194,21 @@ class DirectTestCase(SynchronousTestCase):
 
 class SocketTests(DirectTestCase):
     """
-    With real sockets.
+    With real sockets, of hosts that do not answer at once.
     """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(attempts, "_isConnected", lambda handle: False)
+
+    def handle(self) -> socket.socket:
+        """
+        Give the socket of the connection that was made, until the test ends.
+        """
+        handle = socketOf(cast(Any, self.protocol.transport))
+        assert handle is not None
+        self.addCleanup(handle.close)
+        return handle
 
     def test_interface(self) -> None:
         """
@@ -245,9 +225,9 @@ class SocketTests(DirectTestCase):
         self.assertNoResult(done)
         self.reactor.spin()
         bound = self.successResultOf(done)
-        transport: Any = self.protocol.transport
-        self.assertEqual((str(bound.host), bound.port), transport.getsockname()[:2])
-        self.assertEqual(transport.getpeername(), listener.getsockname())
+        handle = self.handle()
+        self.assertEqual((str(bound.host), bound.port), handle.getsockname()[:2])
+        self.assertEqual(handle.getpeername(), listener.getsockname())
         self.assertEqual(self.resolver.asked, [])
         self.assertNothingLeft()
 
@@ -260,9 +240,9 @@ class SocketTests(DirectTestCase):
         done = self.connect(*listener.getsockname()[:2])
         self.reactor.spin()
         bound = self.successResultOf(done)
-        transport: Any = self.protocol.transport
-        self.assertEqual((str(bound.host), bound.port), transport.getsockname()[:2])
-        self.assertEqual(transport.getpeername(), listener.getsockname())
+        handle = self.handle()
+        self.assertEqual((str(bound.host), bound.port), handle.getsockname()[:2])
+        self.assertEqual(handle.getpeername(), listener.getsockname())
 
     def test_typeOfService(self) -> None:
         """
@@ -271,8 +251,8 @@ class SocketTests(DirectTestCase):
         done = self.connect("127.0.0.1", listen(self).getsockname()[1], 0xB8)
         self.reactor.spin()
         self.successResultOf(done)
-        transport: Any = self.protocol.transport
-        self.assertEqual(transport.getsockopt(socket.IPPROTO_IP, socket.IP_TOS), 0xB8)
+        handle = self.handle()
+        self.assertEqual(handle.getsockopt(socket.IPPROTO_IP, socket.IP_TOS), 0xB8)
 
     def test_refused(self) -> None:
         """
@@ -291,8 +271,8 @@ class SocketTests(DirectTestCase):
         self.resolver.answer("127.0.0.2", "127.0.0.3", "127.0.0.1")
         self.reactor.spin()
         self.successResultOf(done)
-        transport: Any = self.protocol.transport
-        self.assertEqual(transport.getpeername(), listener.getsockname())
+        handle = self.handle()
+        self.assertEqual(handle.getpeername(), listener.getsockname())
         self.assertNothingLeft()
 
     def test_cancel(self) -> None:
@@ -306,10 +286,14 @@ class SocketTests(DirectTestCase):
 
     def test_notAdopted(self) -> None:
         """
-        A socket that the reactor does not take is closed, and that is a
+        A socket of which no transport can be made is closed, and that is a
         failure.
         """
-        self.reactor.refusal = OSError(errno.EMFILE, "")
+
+        def refuse(*arguments: object) -> None:
+            raise OSError(errno.ENOMEM, "")
+
+        self.patch(module, "adopt", refuse)
         listener = listen(self)
         done = self.connect(*listener.getsockname())
         self.reactor.spin()
@@ -319,9 +303,42 @@ class SocketTests(DirectTestCase):
             self.assertEqual(server.recv(1), b"")
 
 
+class AtOnceTests(DirectTestCase):
+    """
+    With real sockets, of hosts that have answered as soon as they were asked, as those of
+    this machine do.
+    """
+
+    def test_connected(self) -> None:
+        """
+        There is a connection at once, and nothing is waited for.
+        """
+        self.patch(attempts, "_isConnected", lambda handle: bool(handle.getpeername()))
+        first = FirstOctets(b"hello")
+        self.patch(attempts, "connectWith", self._connectWith)
+        host, port = listen(self).getsockname()
+        done = self.connect(host, port, first=first)
+        self.successResultOf(done)
+        self.assertNothingLeft()
+        self.assertEqual(first.taken, 3)
+        transport: Any = self.protocol.transport
+        transport.socket.close()
+
+    @staticmethod
+    def _connectWith(handle: socket.socket, where: tuple[str, int], octets: bytes) -> int:
+        """
+        Connect, and wait for that, however long it takes the kernel.
+        """
+        handle.setblocking(True)
+        handle.connect(where)
+        return 3
+
+
 class ScriptedTestCase(DirectTestCase):
     """
     A test whose attempts end as it wants them to.
+
+    @ivar refusal: Why no transport is made of a socket, in case.
     """
 
     def setUp(self) -> None:
@@ -345,14 +362,26 @@ class ScriptedTestCase(DirectTestCase):
                 port: int,
                 typeOfService: int | None,
                 octets: bytes | None,
-            ) -> None:
+            ) -> bool:
                 case.tried.append(str(host))
                 case.offered.append(octets)
                 if (code := case.refused.get(str(host))) is not None:
                     raise OutboundFailed(code, code.name)
                 case.attempts.append(self)
+                return False
 
         self.patch(module, "ConnectAttempt", Attempt)
+        self.refusal: OSError | None = None
+        self.patch(module, "adopt", self._adopt)
+
+    def _adopt(self, reactor: object, handle: socket.socket, protocol: Protocol) -> None:
+        """
+        Make a transport that has nothing to do with the socket.
+        """
+        handle.close()
+        if self.refusal is not None:
+            raise self.refusal
+        protocol.makeConnection(StringTransport())
 
     def begin(self, *hosts: str, first: FirstOctets | None = None) -> Any:
         """
@@ -514,13 +543,13 @@ class RaceTests(ScriptedTestCase):
 
     def test_notAdopted(self) -> None:
         """
-        Where the reactor does not take the socket, the next address is tried.
+        Where no transport can be made of the socket, the next address is tried.
         """
-        self.reactor.refusal = OSError(errno.ENOTCONN, "")
+        self.refusal = OSError(errno.ENOTCONN, "")
         done = self.begin("192.0.2.1", "192.0.2.2")
         self.attempts[0].succeed()
         self.assertNoResult(done)
-        self.reactor.refusal = None
+        self.refusal = None
         self.attempts[1].succeed()
         self.successResultOf(done)
         self.assertNothingLeft()

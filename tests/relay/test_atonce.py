@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.testing import StringTransport
 
-from socks6.relay.atonce import close, endOutput, write
+from socks6.relay.atonce import close, endOutput, read, write
 from socks6.relay.legs import LegProtocol
 from tests.relay.test_legs import Recorder
 from tests.server.harness import MemoryTestCase
@@ -18,7 +18,7 @@ from tests.server.harness import MemoryTestCase
 
 class AtOnceTests(MemoryTestCase):
     """
-    L{write}, L{endOutput} and L{close}.
+    L{read}, L{write}, L{endOutput} and L{close}.
     """
 
     def setUp(self) -> None:
@@ -28,6 +28,45 @@ class AtOnceTests(MemoryTestCase):
         self.recorder = Recorder()
         self.leg.receiver = self.recorder
         self.transport: Any = self.leg.transport
+
+    def test_read(self) -> None:
+        """
+        What has come is there at once; if nothing has, nothing happens.
+        """
+        read(self.transport)
+        self.peer.socket.input += b"hello"
+        read(self.transport)
+        self.assertEqual(self.recorder.notes, [b"hello"])
+        read(self.transport)
+        self.network.spin()
+        self.assertEqual(self.recorder.notes, [b"hello"])
+
+    def test_readEnd(self) -> None:
+        """
+        That no more comes, the reactor finds out; a broken connection is given up.
+        """
+        self.peer.socket.inputEnded = True
+        read(self.transport)
+        self.assertEqual(self.recorder.notes, [])
+        self.network.spin()
+        self.assertEqual(self.recorder.notes, ["input ended"])
+        self.peer.socket.inputEnded = False
+        self.peer.socket.broken = True
+        read(self.transport)
+        self.network.spin()
+        self.assertEqual(len(self.recorder.notes), 2)
+        self.assertOver()
+
+    def test_readOthers(self) -> None:
+        """
+        Nothing is read behind the back of a transport of another kind.
+        """
+        read(StringTransport())
+        self.peer.socket.input += b"hello"
+        self.transport.TLS = True
+        read(self.transport)
+        self.assertEqual(self.recorder.notes, [])
+        self.transport.TLS = False
 
     def test_write(self) -> None:
         """

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
-from socks6.interfaces import OutboundFailed
+from socks6.interfaces import OutboundFailed, OutboundRequest
 from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.serving.conversation import EARLY_DATA_LIMIT
+from socks6.values.address import Address
 from socks6.values.codes import ReplyCode
 from socks6.values.messages import Request
-from tests.doubles import PatientChecker, Peer
+from tests.doubles import MemoryOutbound, PatientChecker, Peer
 from tests.server.harness import (
     ADA,
     AUTHENTICATED,
@@ -888,3 +890,72 @@ class FailureTests(ProxyTestCase):
             self.leave(client)
             self.assertOver()
         self.assertEqual(NOOP[2], 0)
+
+
+class NearOutbound(MemoryOutbound):
+    """
+    Remote hosts that answer as soon as they are asked.
+
+    @ivar remote: The last one.
+    """
+
+    remote: Peer
+
+    def connect(self, request: OutboundRequest, protocol: IProtocol) -> Deferred[Address | None]:
+        """
+        Connect.
+        """
+        done = super().connect(request, protocol)
+        self.remote = self.attempts[-1].succeed()
+        return done
+
+
+class SegmentTests(ProxyTestCase):
+    """
+    What leaves together.
+    """
+
+    def test_replies(self) -> None:
+        """
+        Replies to what has come at a time leave together, at once.
+        """
+        for sent, replies in (
+            (NOOP, WELCOME + DONE),
+            (request(command=9), WELCOME + failure(7)),
+            (b"\5\1\0", VERSION_MISMATCH),
+        ):
+            client = self.network.accept(self.makeFactory(), early=sent)
+            self.network.spin()
+            self.assertEqual(client.socket.segments, [replies])
+
+    def test_near(self) -> None:
+        """
+        So do those to a request whose remote host answers at once; data follows both
+        ways.
+        """
+        outbound = NearOutbound(self.network)
+        client = self.network.accept(self.makeFactory(outbound=outbound), early=CONNECT + b"data")
+        self.assertEqual(client.socket.segments, [WELCOME + CONNECTED])
+        self.network.spin()
+        self.assertEqual(outbound.remote.socket.segments, [b"data"])
+        outbound.remote.send(b"answer")
+        self.assertEqual(client.socket.segments, [WELCOME + CONNECTED, b"answer"])
+
+    def test_far(self) -> None:
+        """
+        What the client is to know at once does not wait for its remote host.
+        """
+        client = self.network.accept(self.makeFactory(), early=CONNECT)
+        self.assertEqual(client.socket.segments, [WELCOME])
+        self.attempt.succeed()
+        self.assertEqual(client.socket.segments, [WELCOME, CONNECTED])
+
+    def test_credentials(self) -> None:
+        """
+        Nor does a question that the client is asked; what its answer is answered with
+        leaves together.
+        """
+        client = self.network.accept(self.makeFactory(passwords()), early=request(methods()))
+        self.assertEqual(client.socket.segments, [DEMAND])
+        client.send(ADA)
+        self.assertEqual(client.socket.segments, [DEMAND, RIGHT + AUTHENTICATED])
