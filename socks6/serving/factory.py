@@ -32,8 +32,16 @@ class ClientProtocol(LegProtocol):
         self.receiver = self._conversation
         self.factory.connectionCame(self)
         self._conversation.started()
-        # Its request may have come together with it.
-        read(self.transport)
+        # Its request may have come together with it.  But what has happened to other
+        # connections by now comes first.
+        self.factory.timeouts.callLater(0.0, self._readAtOnce)
+
+    def _readAtOnce(self) -> None:
+        """
+        Read what has come already.
+        """
+        if not self.lost:
+            read(self.transport)
 
     def cut(self) -> None:
         """

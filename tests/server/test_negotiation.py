@@ -650,6 +650,7 @@ class MalformedTests(ProxyTestCase):
         """
         client = self.dial()
         client.connection.connectionLost(Failure(ValueError("PAYLOAD")))
+        self.network.spin()
         self.assertOver()
         self.assertEqual(self.lines, ["192.0.2.2:40000: the client went away: ValueError"])
 
@@ -935,6 +936,7 @@ class SegmentTests(ProxyTestCase):
         """
         outbound = NearOutbound(self.network)
         client = self.network.accept(self.makeFactory(outbound=outbound), early=CONNECT + b"data")
+        self.network.spin()
         self.assertEqual(client.socket.segments, [WELCOME + CONNECTED])
         self.network.spin()
         self.assertEqual(outbound.remote.socket.segments, [b"data"])
@@ -946,6 +948,7 @@ class SegmentTests(ProxyTestCase):
         What the client is to know at once does not wait for its remote host.
         """
         client = self.network.accept(self.makeFactory(), early=CONNECT)
+        self.network.spin()
         self.assertEqual(client.socket.segments, [WELCOME])
         self.attempt.succeed()
         self.assertEqual(client.socket.segments, [WELCOME, CONNECTED])
@@ -956,6 +959,7 @@ class SegmentTests(ProxyTestCase):
         leaves together.
         """
         client = self.network.accept(self.makeFactory(passwords()), early=request(methods()))
+        self.network.spin()
         self.assertEqual(client.socket.segments, [DEMAND])
         client.send(ADA)
         self.assertEqual(client.socket.segments, [DEMAND, RIGHT + AUTHENTICATED])

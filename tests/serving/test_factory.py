@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from twisted.internet.address import IPv6Address, UNIXAddress
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocolFactory
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
@@ -68,6 +68,22 @@ class FactoryTests(LineTestCase):
         self.assertEqual(self.succeed().received, b"")
         self.assertEqual(one.accessLog.malformed.total(), 1)
         self.assertEqual(other.accessLog.malformed.total(), 0)
+
+    def test_early(self) -> None:
+        """
+        What has come together with a connection is taken in before the reactor looks for
+        anything new, and behind what it has found already.
+        """
+        factory = self.makeFactory()
+        client = self.network.accept(factory, early=b"please\n")
+        self.assertEqual(self.waiting, [])
+        self.network.advance(0)
+        self.assertEqual(len(self.waiting), 1)
+        self.assertFalse(client.isClosed)
+        gone = self.network.accept(factory, early=b"please\n")
+        gone.connection.connectionLost(Failure(ConnectionLost()))
+        self.network.advance(0)
+        self.assertEqual(len(self.waiting), 1)
 
     def test_peers(self) -> None:
         """
