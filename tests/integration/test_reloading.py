@@ -156,14 +156,10 @@ class HangUpTests(ReloadingCase):
         Who connects after it is shown the new certificate, by TLS and by DTLS, and tunnels
         go on.
         """
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         old = self.party.certificate.serial_number
-        twistd = Twistd(
-            self, "--tls-port=0", f"--dtls-port={port}", f"--certificate={self.party.path}"
-        )
+        twistd = Twistd(self, "--tls-port=0", "--dtls-port=0", f"--certificate={self.party.path}")
         (place,) = twistd.places()
+        port = int(twistd.waitForLine("DTLS port 127.0.0.1:").rpartition(":")[2])
         tunnel = self.tunnel(place)
         self.assertPasses(*tunnel)
         self.assertEqual((self.serial(place), self.serialByDatagrams(port)), (old, old))
