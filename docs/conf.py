@@ -18,7 +18,7 @@ author = "The SOCKS 6 authors"
 copyright = "The SOCKS 6 authors"  # noqa: A001
 version = release = __version__
 
-extensions = ["sphinx.ext.intersphinx", "pydoctor.sphinx_ext.build_apidocs"]
+extensions = ["optionsreference", "sphinx.ext.intersphinx", "pydoctor.sphinx_ext.build_apidocs"]
 html_theme = "alabaster"
 html_theme_options = {"description": "A SOCKS 6 proxy and client library"}
 # A :py:class: that leads nowhere is a mistake in the page.

@@ -222,8 +222,16 @@ class DTLSDoor:
         """
         @param context: The server's; its cookies are ours from now on.
         """
-        self._context = context
         self._secret = os.urandom(_SECRET_LENGTH)
+        self.use(context)
+
+    def use(self, context: SSL.Context) -> None:
+        """
+        Let in who comes from now on with another context.
+
+        @param context: The server's; its cookies are ours from now on.
+        """
+        self._context = context
         context.set_options(SSL.OP_COOKIE_EXCHANGE or 0)
         context.set_cookie_generate_callback(self._cookie)
         context.set_cookie_verify_callback(self._isCookie)

@@ -81,6 +81,15 @@ class DatagramService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         self._close()
 
+    def renew(self, context: SSL.Context) -> None:
+        """
+        Let clients in that come from now on with another context.
+
+        @param context: The server's side of DTLS, which serves nobody else.
+        """
+        if self._door is not None:
+            self._door.use(context)
+
     def _open(self) -> None:
         """
         Open the ports.

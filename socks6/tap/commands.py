@@ -80,8 +80,8 @@ class CommandOptions(dict[str, Any]):
 
     parameters: Sequence[Sequence[Any]] = [
         ["bind-ports", None, None, "Ports that clients may bind [default: above 1023].", _ports],
-        duration("bind-timeout", 120.0, "Seconds that a host may take to connect to one."),
-        count("max-backlog", 2, MAX_PORT, 128, "Connections that may wait at one."),
+        duration("bind-timeout", 120.0, "Seconds that a host may take to come to a bound port."),
+        count("max-backlog", 2, MAX_PORT, 128, "Connections that may wait at a bound port."),
         duration("udp-idle-timeout", 300.0, "Seconds after which a silent association ends."),
         count("max-associations", 0, 2**31 - 1, 256, "UDP associations of one user or address."),
     ]

@@ -7,12 +7,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from twisted.python import usage
 
 from socks6 import __version__
 from socks6.listening import listensLocally
+from socks6.tap.configfile import OPTION, withConfiguration
 
 #: What Twisted puts before the words of what reads a parameter.
 _TWISTED_SAYS = "Parameter type enforcement failed: "
@@ -24,12 +25,17 @@ class CommonOptions(usage.Options):
 
     @cvar command: The name behind C{twistd}.
     @ivar ports: Endpoint strings to listen on.
-    @ivar arguments: The command line, as it was read.
+    @ivar arguments: The command line, as it was read; what stands in a file that it names
+        is in the place of that name.
     @ivar folder: Where we were then.
     """
 
     synopsis = "[options]"
     command: str
+
+    optParameters: list[Sequence[Any]] = [
+        [OPTION, None, None, "TOML file with options; those of the command line come first."],
+    ]
 
     def __init__(self) -> None:
         """
@@ -60,10 +66,12 @@ class CommonOptions(usage.Options):
         Read the command line; a mistake is one line on standard error and exit
         status 1.
         """
-        self.arguments = tuple(sys.argv[1:] if options is None else options)
         self.folder = os.getcwd()
         try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]
+            self[OPTION], self.arguments = withConfiguration(
+                self, tuple(sys.argv[1:] if options is None else options)
+            )
+            super().parseOptions(self.arguments)  # type: ignore[no-untyped-call]
         except usage.UsageError as error:
             words = " ".join(str(error).removeprefix(_TWISTED_SAYS).split())
             raise SystemExit(f"twistd {self.command}: {words}") from error

@@ -15,15 +15,15 @@ from twisted.cred.checkers import (
 )
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
-from twisted.internet.ssl import CertificateOptions
 from twisted.python import usage
 
 from socks6.listening import endpointDescription
-from socks6.server.tls import datagramContext, serverContext
+from socks6.server.renewal import RenewableContext
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
+from socks6.tap.reloading import Reloadable
 from socks6.tap.sessions import SessionOptions
 from socks6.tap.stack import StackOptions
 from socks6.tap.workers import WorkerOptions
@@ -82,7 +82,7 @@ class Options(
         CommandOptions.__init__(self)
         WorkerOptions.__init__(self)
         self.tlsPorts: list[str] = []
-        self.tlsContext: CertificateOptions | None = None
+        self.tlsContext: RenewableContext | None = None
         self.dtlsContext: SSL.Context | None = None
         self.passwordFiles: list[Path] = []
 
@@ -177,6 +177,14 @@ class Options(
         found: list[ICredentialsChecker] = self.get("credCheckers", [])
         return found
 
+    @property
+    def reloadables(self) -> dict[str, Reloadable]:
+        """
+        What is read again on SIGHUP, by the words for it.
+        """
+        contents: dict[str, Reloadable | None] = {"certificates": self.tlsContext}
+        return {name: content for name, content in contents.items() if content is not None}
+
     def _checkTLS(self) -> None:
         """
         Load the TLS files.
@@ -197,11 +205,11 @@ class Options(
             port = "--tls-port" if self.tlsPorts else "--dtls-port"
             raise usage.UsageError(f"{port} needs a --certificate")
         try:
-            self.tlsContext = serverContext(certificate, files["private-key"], files["client-ca"])
+            self.tlsContext = RenewableContext(
+                certificate, files["private-key"], files["client-ca"]
+            )
             if self.dtlsPorts:
-                self.dtlsContext = datagramContext(
-                    certificate, files["private-key"], files["client-ca"]
-                )
+                self.dtlsContext = self.tlsContext.datagramContext()
         except OSError as error:
             raise usage.UsageError(f"{error.filename}: {error.strerror}") from error
         except ValueError as error:

@@ -141,8 +141,12 @@ class OutboundOptions(dict[str, Any]):
         ],
     ]
     flags: Sequence[Sequence[Any]] = [
-        ["isolate-sessions", None, "Give each session its own identity there."],
-        ["no-isolate-sessions", None, "Do not; the default is to do so for socks5."],
+        [
+            "isolate-sessions",
+            None,
+            "Give each session its own identity at the proxy of --outbound.",
+        ],
+        ["no-isolate-sessions", None, "Do not [default: that is done for socks5 only]."],
     ]
 
     def checkOutbound(self) -> None:

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from socks6.server.service import proxyService
 from socks6.server.tls import TLSServerEndpoint
 from socks6.tap.options import Options
+from socks6.tap.reloading import ReloadingService
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
 from socks6.tap.workers import WorkersService
 from socks6.workers.ports import PortHeir
@@ -43,6 +44,8 @@ def makeService(options: Options) -> IService:
     service = CommandLineService(options)
     sessions = options.sessionService(reactor)
     sessions.setServiceParent(service)  # type: ignore[no-untyped-call]
+    reloading = ReloadingService(reactor, options.reloadables)
+    reloading.setServiceParent(service)  # type: ignore[no-untyped-call]
     outbound = options.outbound(reactor, secret)
     if IService.providedBy(outbound):
         outbound.setServiceParent(service)
@@ -77,4 +80,6 @@ def makeService(options: Options) -> IService:
     if associations is not None:
         datagrams = options.datagramService(proxy, associations, options.dtlsContext)
         datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]
+        if options.dtlsPorts and options.tlsContext is not None:
+            options.tlsContext.followers.append(datagrams.renew)
     return service

@@ -11,13 +11,12 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import IService, Service
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ReactorNotRunning
@@ -28,7 +27,9 @@ from socks6.policy.sessions import SessionService
 from socks6.policy.stores.memory import MemorySessionStore
 from socks6.serving.factory import ServingFactory
 from socks6.serving.service import ListeningService
+from socks6.tap.copies import Copies
 from socks6.tap.readings import count
+from socks6.tap.reloading import ReloadingService
 from socks6.tap.runner import CommandLineService, exitWithFailure
 from socks6.workers.ports import PortKeeper
 from socks6.workers.records import RecordWriter
@@ -185,7 +186,7 @@ class WorkersService(CommandLineService):
         super().__init__(options)
         self._reactor = reactor
         #: Files as they were when we could read them, by the options that name them.
-        self._files = _copies({name: options[name] for name in _FILES})
+        self._copies = Copies({name: options[name] for name in _FILES})
         # As it is before we go elsewhere.
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
         # Nothing is to be imported from where we go, which others may write to.
@@ -203,8 +204,13 @@ class WorkersService(CommandLineService):
             not options["no-fast-open"],
         )
         self._ports.setServiceParent(self)  # type: ignore[no-untyped-call]
-        supervisor = Supervisor(reactor, options["workers"], self._program, self._cannotStart)
-        supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
+        self._supervisor = Supervisor(reactor, options["workers"], self._program, self._cannotStart)
+        self._supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
+        # Ours are read to see whether they serve: each worker has its own.
+        contents = options.reloadables
+        if contents:
+            contents["workers"] = self
+        ReloadingService(reactor, contents).setServiceParent(self)  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """
@@ -221,10 +227,23 @@ class WorkersService(CommandLineService):
         Stop the workers, and close the ports.
         """
         stopped: Deferred[Any] = super().stopService()  # type: ignore[no-untyped-call]
-        files, self._files = self._files, {}
-        for descriptor in files.values():
-            os.close(descriptor)
+        self._copies.close()
         return stopped
+
+    def prepare(self) -> Callable[[], None]:
+        """
+        Read the files anew that workers have copies of.
+
+        @return: Renews the copies, and has all workers reload.
+        @raise OSError: One cannot be read.
+        """
+        renew = self._copies.prepare()
+
+        def putInForce() -> None:
+            renew()
+            self._supervisor.tell()
+
+        return putInForce
 
     def _program(self) -> Program:
         """
@@ -233,8 +252,9 @@ class WorkersService(CommandLineService):
         keeper, options = self._ports.keeper, self._briefed
         descriptors = dict(keeper.descriptors)
         first = max(descriptors) + 1
-        copies = dict(enumerate(self._files, first))
-        descriptors |= {number: self._files[name] for number, name in copies.items()}
+        files = self._copies.descriptors
+        copies = dict(enumerate(files, first))
+        descriptors |= {number: files[name] for number, name in copies.items()}
         briefing = Briefing(
             type(self._reactor).__module__,
             options.folder,
@@ -253,23 +273,6 @@ class WorkersService(CommandLineService):
         with suppress(ReactorNotRunning):
             self._reactor.stop()
             exitWithFailure()
-
-
-def _copies(files: Mapping[str, str | None]) -> dict[str, int]:
-    """
-    Copy files into memory, where the system can do that.
-
-    @return: The copies' descriptors.
-    @raise OSError: One cannot be read any more.
-    """
-    copies = {}
-    if hasattr(os, "memfd_create"):
-        for name, path in files.items():
-            if path is not None:
-                copies[name] = os.memfd_create(name)
-                with open(copies[name], "wb", closefd=False) as copy:
-                    copy.write(Path(path).read_bytes())
-    return copies
 
 
 def main() -> None:
@@ -298,5 +301,6 @@ def main() -> None:
         os.chdir(folder)
     options.briefing = briefing
     options.parent = {"nodaemon": True, "pidfile": ""}
-    service: IService = makeService(options)
-    serve(reactor, service, 0, records.serving)
+    service: Any = makeService(options)
+    reload = service.getServiceNamed(ReloadingService.name).reload
+    serve(reactor, service, 0, records.serving, reload)

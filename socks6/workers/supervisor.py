@@ -18,6 +18,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from socks6.workers.records import MAX_TEXT, RecordReader
+from socks6.workers.worker import RELOAD
 
 #: Seconds that a worker may take to stop; then it is killed.
 PATIENCE = 10.0
@@ -89,6 +90,13 @@ class Supervisor(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return DeferredList([worker.stop() for worker in self._workers])
 
+    def tell(self) -> None:
+        """
+        Have all workers reload what can be reloaded.
+        """
+        for worker in self._workers:
+            worker.tell()
+
     def workerCannotStart(self) -> None:
         """
         Learn that a worker has ended that has never served.
@@ -151,6 +159,13 @@ class Worker:
         self._process.letGo()
         self._timer = self._supervisor.reactor.callLater(PATIENCE, self._kill)
         return self._whenEnded
+
+    def tell(self) -> None:
+        """
+        Have it reload.  One that is not there yet finds everything new anyway.
+        """
+        if self._process is not None and self._whenEnded is None:
+            self._process.tell()
 
     def log(self, level: Any, text: str) -> None:
         """
@@ -243,6 +258,14 @@ class _Process(ProcessProtocol):
         Tell it what to do.  It stops when that pipe ends, even if that is because we end.
         """
         self.transport.writeToChild(0, self._briefing)
+
+    def tell(self) -> None:
+        """
+        Have it reload, as soon as it serves.
+        """
+        # It may have ended without our having heard of that.
+        with suppress(KeyError):
+            self.transport.writeToChild(0, RELOAD)
 
     def letGo(self) -> None:
         """

@@ -19,6 +19,9 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+#: What a worker reads that is to reload.
+RELOAD = b"\n"
+
 
 def readLine(descriptor: int) -> bytes:
     """
@@ -39,12 +42,20 @@ class Lifeline:
     when the pipe ends.
     """
 
-    def __init__(self, reactor: Any, descriptor: int, gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        descriptor: int,
+        gone: Callable[[], None],
+        reload: Callable[[], None],
+    ) -> None:
         """
         Begin to watch.
 
         @param gone: Is called, once, if the process is gone.
+        @param reload: Is called whenever the process has told us to reload.
         """
+        self._reload = reload
         self._reactor = reactor
         self._descriptor = descriptor
         self._gone = gone
@@ -65,7 +76,7 @@ class Lifeline:
 
     def doRead(self) -> Failure | None:
         """
-        Read what nobody writes, or the end.
+        Read what we are told, or the end.
 
         @return: What the reactor takes for the end.
         """
@@ -73,7 +84,11 @@ class Lifeline:
             octets = os.read(self._descriptor, 1024)
         except BlockingIOError:
             return None
-        return None if octets else Failure(CONNECTION_DONE)
+        if not octets:
+            return Failure(CONNECTION_DONE)
+        # Told several times, we need to do it once.
+        self._reload()
+        return None
 
     def connectionLost(self, reason: Failure) -> None:
         """
@@ -83,12 +98,19 @@ class Lifeline:
         self._gone()
 
 
-def serve(reactor: Any, service: IService, lifeline: int, serving: Callable[[], None]) -> None:
+def serve(
+    reactor: Any,
+    service: IService,
+    lifeline: int,
+    serving: Callable[[], None],
+    reload: Callable[[], None],
+) -> None:
     """
     Run a service, until a signal comes or nobody looks after us any more.
 
     @param lifeline: The descriptor of L{Lifeline}.
     @param serving: Is called when the service has started.
+    @param reload: Is called when the service is to reload.
     """
     application: Any = Application(type(service).__name__)
     service.setServiceParent(application)
@@ -100,7 +122,8 @@ def serve(reactor: Any, service: IService, lifeline: int, serving: Callable[[], 
         with suppress(ReactorNotRunning):
             reactor.stop()
 
-    Lifeline(reactor, lifeline, stop)
+    # Later, so that nothing that goes wrong there is the end of the pipe.
+    Lifeline(reactor, lifeline, stop, lambda: reactor.callLater(0, reload))
     # A terminal, and systemd, tell all processes at once.  Twisted's own handlers would
     # not like that we are stopping already.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -20,6 +20,7 @@ from socks6.server import datagramservice
 from socks6.server.datagramports import DTLSPort, PlainPort
 from socks6.server.datagramservice import DatagramService, Place
 from socks6.server.tls import datagramContext
+from tests.dtls import Pair
 from tests.integration.certificates import Authority
 from tests.server.datagrams import AssociationsTestCase, MemoryDatagramSocket
 
@@ -115,6 +116,26 @@ class DatagramServiceTests(AssociationsTestCase):
             service.stopService()
         self.assertEqual(len(self.bound), 4)
         self.assertEqual(service.ports, [])
+
+    def test_renew(self) -> None:
+        """
+        Ports with DTLS take another context; others need none.
+        """
+        service = self.make(encrypted=[ENCRYPTED])
+        service.startService()
+        (port,) = service.ports
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        other = Authority(folder).server()
+        service.renew(datagramContext(other.path))
+        assert isinstance(port, DTLSPort)
+        pair = Pair(port._door)
+        pair.handshake()
+        certificate = pair.client.connection.get_peer_certificate()
+        assert certificate is not None
+        self.assertEqual(certificate.get_serial_number(), other.certificate.serial_number)
+        service.stopService()
+        self.make(PLAIN).renew(self.context)
 
     def test_cannotListen(self) -> None:
         """

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from OpenSSL import SSL
 from twisted.cred.checkers import FilePasswordDB
 from twisted.plugins.cred_unix import UNIXChecker
 
@@ -81,7 +82,8 @@ class OptionsTests(OptionsTestCase):
             str(self.authority.path),
         )
         assert options.tlsContext is not None
-        self.assertTrue(options.tlsContext.requireCertificate)
+        mode = options.tlsContext.getContext().get_verify_mode()
+        self.assertTrue(mode & SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
     def test_timeouts(self) -> None:
         """

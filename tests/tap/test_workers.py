@@ -237,6 +237,39 @@ class ServiceTests(WorkersTestCase):
         self.stopAll(service)
         self.assertFalse(copy.exists())
 
+    def test_reload(self) -> None:
+        """
+        When it reloads, the copies become what the files are, and the workers are told.  If
+        a file does not serve, nothing happens to them.
+        """
+        path = Path(self.file("copy.pem", Path(self.pem).read_bytes()))
+        service = self.started("--tls-port=1443", f"--certificate={path}")
+        copy = Path(f"/dev/fd/{self.children[0].arguments[-1]['childFDs'][4]}")
+        before, told = copy.read_bytes(), self.children[0].written
+        reloading = service.getServiceNamed("reloading")
+        path.write_bytes(b"nothing")
+        reloading.reload()
+        self.assertEqual((copy.read_bytes(), self.children[0].written), (before, told))
+        self.assertIn("Nothing was reloaded", self.lines[-1])
+        path.write_bytes(self.authority.server().path.read_bytes())
+        reloading.reload()
+        self.assertEqual(self.lines[-1], "Reloaded: certificates, workers")
+        self.assertNotEqual(copy.read_bytes(), before)
+        self.assertEqual(copy.read_bytes(), path.read_bytes())
+        self.assertEqual([child.written[-2:] for child in self.children], [b"\n\n"] * 2)
+        self.stopAll(service)
+
+    def test_nothingToReload(self) -> None:
+        """
+        Without files there is nothing to reload, and workers are not told to.
+        """
+        service = self.started()
+        told = self.children[0].written
+        service.getServiceNamed("reloading").reload()
+        self.assertEqual(self.lines[-1], "There is nothing to reload")
+        self.assertEqual(self.children[0].written, told)
+        self.stopAll(service)
+
     def test_systemd(self) -> None:
         """
         Workers know how many sockets systemd has opened.

@@ -34,6 +34,8 @@ class Child:
         """
         Be told something.
         """
+        if self.isOver:
+            raise KeyError(descriptor)
         self.written += octets
         assert descriptor == 0
 

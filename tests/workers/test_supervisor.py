@@ -189,6 +189,26 @@ class SupervisorTests(MemoryTestCase):
         self.assertEqual(self.failures, 1)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_tell(self) -> None:
+        """
+        All workers are told to reload, those that do not serve yet as well, but for those
+        that are not there, whether or not that is known.
+        """
+        first, second = self.start()
+        self.supervisor.tell()
+        self.assertEqual(first.written, b"1 briefing\n\n")
+        self.assertEqual(second.written, b"2 briefing\n\n")
+        first.end(signal=9)
+        second.isOver = True
+        self.supervisor.tell()
+        self.reactor.advance(0.5)
+        third = self.newest(3)
+        self.supervisor.tell()
+        self.assertEqual(third.written, b"1 briefing\n\n")
+        self.supervisor.stopService()
+        self.supervisor.tell()
+        self.assertEqual(third.written, b"1 briefing\n\n")
+
     def test_stops(self) -> None:
         """
         It lets its workers go, and has stopped when all have ended.

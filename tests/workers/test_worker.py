@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6.workers.worker import Lifeline, readLine
+from socks6.workers.worker import RELOAD, Lifeline, readLine
 
 
 class PipeTestCase(SynchronousTestCase):
@@ -69,13 +69,20 @@ class LifelineTests(PipeTestCase):
         super().setUp()
         self.calls = 0
         self.reactor = Readers()
-        self.lifeline = Lifeline(self.reactor, self.reading, self.gone)
+        self.reloads = 0
+        self.lifeline = Lifeline(self.reactor, self.reading, self.gone, self.reload)
 
     def gone(self) -> None:
         """
         Notice that the process is gone.
         """
         self.calls += 1
+
+    def reload(self) -> None:
+        """
+        Be told to reload.
+        """
+        self.reloads += 1
 
     def test_interface(self) -> None:
         """
@@ -96,15 +103,20 @@ class LifelineTests(PipeTestCase):
 
     def test_words(self) -> None:
         """
-        What is written there means nothing; the end is the end.
+        What is written there is the order to reload, once for all that has come; the end
+        is the end.
         """
-        self.write(b"something")
+        os.write(self.writing, RELOAD)
         self.assertIsNone(self.lifeline.doRead())
+        self.assertEqual(self.reloads, 1)
+        self.write(RELOAD * 2)
+        self.assertIsNone(self.lifeline.doRead())
+        self.assertEqual(self.reloads, 2)
         reason: Any = self.lifeline.doRead()
         self.assertIs(reason.value, CONNECTION_DONE)
         self.assertEqual(self.calls, 0)
         self.lifeline.connectionLost(reason)
-        self.assertEqual((self.calls, self.reactor), (1, set()))
+        self.assertEqual((self.calls, self.reloads, self.reactor), (1, 2, set()))
 
     def test_lost(self) -> None:
         """
