@@ -18,6 +18,7 @@ from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.serving.accesslog import RequestRecord
+from socks6.sockets import keepAliveUnder
 from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
@@ -238,8 +239,16 @@ class Conversation:
         # Behind "haproxy:" the peer is known only now.
         peer = describe(self.transport.getPeer())
         self.record = RequestRecord(peer, self._began, command, destination)
+        self.factory.gate.asked(self.leg)
         self._work = Deferred.fromCoroutine(work)
         self._work.addErrback(self._failed)
+
+    @property
+    def isRelaying(self) -> bool:
+        """
+        Whether octets are passed on, or have been.
+        """
+        return self._relay is not None
 
     def write(self, octets: bytes) -> None:
         """
@@ -269,6 +278,9 @@ class Conversation:
             remote.abort()
             raise CancelledError
         factory = self.factory
+        factory.gate.served(self.leg)
+        if factory.limits.keepAlive is not None:
+            keepAliveUnder(remote.transport, factory.limits.keepAlive)
         self._relay = Relay(
             factory.clock,
             self.leg,

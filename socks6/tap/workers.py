@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import IService, Service
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ReactorNotRunning
@@ -203,8 +203,14 @@ class WorkersService(CommandLineService):
             not options["no-fast-open"],
         )
         self._ports.setServiceParent(self)  # type: ignore[no-untyped-call]
-        supervisor = Supervisor(reactor, options["workers"], self._program, self._cannotStart)
-        supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
+        self._supervisor = Supervisor(
+            reactor,
+            options["workers"],
+            self._program,
+            self._cannotStart,
+            options["drain-timeout"],
+        )
+        self._supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """
@@ -220,11 +226,17 @@ class WorkersService(CommandLineService):
         """
         Stop the workers, and close the ports.
         """
-        stopped: Deferred[Any] = super().stopService()  # type: ignore[no-untyped-call]
+        stopped = super().stopService()
         files, self._files = self._files, {}
         for descriptor in files.values():
             os.close(descriptor)
         return stopped
+
+    def hurry(self) -> None:
+        """
+        Let the workers wait for tunnels no more.
+        """
+        self._supervisor.hurry()
 
     def _program(self) -> Program:
         """
@@ -298,5 +310,7 @@ def main() -> None:
         os.chdir(folder)
     options.briefing = briefing
     options.parent = {"nodaemon": True, "pidfile": ""}
-    service: IService = makeService(options)
-    serve(reactor, service, 0, records.serving)
+    service: Any = makeService(options)
+    # The process that looks after us, and all others, may be told at the same time.
+    service.hearsSignals = False
+    serve(reactor, service, 0, records.serving, service.hurry)

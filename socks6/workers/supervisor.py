@@ -18,8 +18,10 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from socks6.workers.records import MAX_TEXT, RecordReader
+from socks6.workers.worker import HURRY, STOP
 
-#: Seconds that a worker may take to stop; then it is killed.
+#: Seconds that a worker may take to stop, besides those that its tunnels may take; then it
+#: is killed.
 PATIENCE = 10.0
 
 #: Seconds after which a worker is not said to die at once.
@@ -58,15 +60,18 @@ class Supervisor(Service):
         count: int,
         program: Callable[[], Program],
         cannotStart: Callable[[], None],
+        drainTimeout: float = 0.0,
     ) -> None:
         """
         @param reactor: A real one.
         @param count: How many workers there are.
         @param program: Tells what they run, when they start.
         @param cannotStart: Is called, once, if one ends before it has ever served.
+        @param drainTimeout: Seconds that their tunnels may take to end when they stop.
         """
         self.reactor = reactor
         self.program = program
+        self.patience = drainTimeout + PATIENCE
         self._cannotStart: Callable[[], None] | None = cannotStart
         self._workers = [Worker(self, number) for number in range(1, count + 1)]
 
@@ -88,6 +93,13 @@ class Supervisor(Service):
         """
         super().stopService()  # type: ignore[no-untyped-call]
         return DeferredList([worker.stop() for worker in self._workers])
+
+    def hurry(self) -> None:
+        """
+        Let the workers that are stopping wait for tunnels no more.
+        """
+        for worker in self._workers:
+            worker.hurry()
 
     def workerCannotStart(self) -> None:
         """
@@ -149,8 +161,17 @@ class Worker:
             return succeed(None)
         self._whenEnded = Deferred()
         self._process.letGo()
-        self._timer = self._supervisor.reactor.callLater(PATIENCE, self._kill)
+        self._killLater(self._supervisor.patience)
         return self._whenEnded
+
+    def hurry(self) -> None:
+        """
+        Let it wait for tunnels no more, if it is stopping.
+        """
+        if self._process is not None and self._whenEnded is not None:
+            self._stopTimer()
+            self._process.hurry()
+            self._killLater(PATIENCE)
 
     def log(self, level: Any, text: str) -> None:
         """
@@ -207,6 +228,12 @@ class Worker:
         except OSError as error:
             self._startLater(str(error))
 
+    def _killLater(self, patience: float) -> None:
+        """
+        Kill it if it does not stop in time.
+        """
+        self._timer = self._supervisor.reactor.callLater(patience, self._kill)
+
     def _kill(self) -> None:
         """
         End a process that does not stop.
@@ -248,7 +275,20 @@ class _Process(ProcessProtocol):
         """
         Let it stop.
         """
-        self.transport.closeChildFD(0)
+        self._tell(STOP)
+
+    def hurry(self) -> None:
+        """
+        Let it stop at once.
+        """
+        self._tell(HURRY)
+
+    def _tell(self, octets: bytes) -> None:
+        """
+        Tell it something, if it still listens.
+        """
+        with suppress(KeyError):
+            self.transport.writeToChild(0, octets)
 
     def kill(self) -> None:
         """

@@ -19,6 +19,9 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+#: What the process that looks after us writes if we are to stop, and if we are to hurry.
+STOP, HURRY = b"s", b"h"
+
 
 def readLine(descriptor: int) -> bytes:
     """
@@ -35,19 +38,27 @@ def readLine(descriptor: int) -> bytes:
 @implementer(IReadDescriptor)
 class Lifeline:
     """
-    A pipe whose other end nobody has but the process that looks after us: it is gone
-    when the pipe ends.
+    A pipe whose other end nobody has but the process that looks after us: it says there
+    that we are to stop, and to hurry, and is gone when the pipe ends.
     """
 
-    def __init__(self, reactor: Any, descriptor: int, gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        descriptor: int,
+        stop: Callable[[], None],
+        hurry: Callable[[], None],
+    ) -> None:
         """
         Begin to watch.
 
-        @param gone: Is called, once, if the process is gone.
+        @param stop: Is called if we are to stop, or the process is gone; maybe twice.
+        @param hurry: Is called if we are to wait for nothing any more.
         """
         self._reactor = reactor
         self._descriptor = descriptor
-        self._gone = gone
+        self._stop = stop
+        self._hurry = hurry
         setNonBlocking(descriptor)
         reactor.addReader(self)
 
@@ -65,7 +76,7 @@ class Lifeline:
 
     def doRead(self) -> Failure | None:
         """
-        Read what nobody writes, or the end.
+        Read what we are to do, or the end.
 
         @return: What the reactor takes for the end.
         """
@@ -73,6 +84,10 @@ class Lifeline:
             octets = os.read(self._descriptor, 1024)
         except BlockingIOError:
             return None
+        if STOP in octets:
+            self._stop()
+        if HURRY in octets:
+            self._hurry()
         return None if octets else Failure(CONNECTION_DONE)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -80,15 +95,23 @@ class Lifeline:
         Notice that the process is gone, or that we are stopping.
         """
         self._reactor.removeReader(self)
-        self._gone()
+        self._stop()
 
 
-def serve(reactor: Any, service: IService, lifeline: int, serving: Callable[[], None]) -> None:
+def serve(
+    reactor: Any,
+    service: IService,
+    lifeline: int,
+    serving: Callable[[], None],
+    hurry: Callable[[], None],
+) -> None:
     """
     Run a service, until a signal comes or nobody looks after us any more.
 
     @param lifeline: The descriptor of L{Lifeline}.
     @param serving: Is called when the service has started.
+    @param hurry: Is called if the service is to stop at once, though it is stopping: a
+        second signal comes, or whoever looks after us says so.
     """
     application: Any = Application(type(service).__name__)
     service.setServiceParent(application)
@@ -100,10 +123,15 @@ def serve(reactor: Any, service: IService, lifeline: int, serving: Callable[[], 
         with suppress(ReactorNotRunning):
             reactor.stop()
 
-    Lifeline(reactor, lifeline, stop)
+    def hear(*_: object) -> None:
+        # Again at the next time.
+        signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(hurry))
+        reactor.callFromThread(stop)
+
+    Lifeline(reactor, lifeline, stop, hurry)
     # A terminal, and systemd, tell all processes at once.  Twisted's own handlers would
     # not like that we are stopping already.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(stop))
+    signal.signal(signal.SIGTERM, hear)
     serving()
     reactor.run(installSignalHandlers=False)

@@ -140,7 +140,7 @@ class SupervisorTests(MemoryTestCase):
             count += 1
             child = self.newest(count)
             self.assertEqual(child.written, b"1 briefing\n")
-        self.assertFalse(other.isLetGo)
+        self.assertEqual(other.written, b"2 briefing\n")
         self.assertEqual(self.failures, 0)
 
     def test_endsLater(self) -> None:
@@ -195,7 +195,8 @@ class SupervisorTests(MemoryTestCase):
         """
         first, second = self.start()
         stopped = self.supervisor.stopService()
-        self.assertTrue(first.isLetGo and second.isLetGo)
+        self.assertEqual(first.written, b"1 briefing\ns")
+        self.assertEqual(second.written, b"2 briefing\ns")
         first.end()
         self.assertNoResult(stopped)
         second.end(signal=15)
@@ -217,6 +218,41 @@ class SupervisorTests(MemoryTestCase):
         self.assertEqual(first.signals, ["KILL"])
         self.assertEqual(second.signals, [])
         self.assertEqual(self.lines[-2], "worker 1 does not stop, and is killed")
+
+    def test_stopsPatiently(self) -> None:
+        """
+        A worker whose tunnels may end by themselves is killed later.
+        """
+        self.supervisor.patience = 30 + PATIENCE
+        first, _ = self.start()
+        self.supervisor.stopService()
+        self.reactor.advance(30 + PATIENCE - 1)
+        self.assertEqual(first.signals, [])
+        self.reactor.advance(1)
+        self.assertEqual(first.signals, ["KILL"])
+
+    def test_hurries(self) -> None:
+        """
+        Workers that are stopping are told to hurry, and killed if they do not; those that
+        are not stopping, or do not listen any more, hear nothing.
+        """
+        self.supervisor.patience = 30 + PATIENCE
+        first, second = self.start()
+        self.supervisor.hurry()
+        self.supervisor.stopService()
+        self.reactor.advance(PATIENCE)
+        second.isDeaf = True
+        self.supervisor.hurry()
+        self.assertEqual(first.written, b"1 briefing\nsh")
+        self.assertEqual(second.written, b"2 briefing\ns")
+        second.end()
+        self.supervisor.hurry()
+        self.assertEqual(first.written, b"1 briefing\nshh")
+        self.reactor.advance(PATIENCE - 1)
+        self.assertEqual(first.signals, [])
+        self.reactor.advance(1)
+        self.assertEqual((first.signals, second.signals), (["KILL"], []))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_stopsBetween(self) -> None:
         """

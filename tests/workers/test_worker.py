@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6.workers.worker import Lifeline, readLine
+from socks6.workers.worker import HURRY, STOP, Lifeline, readLine
 
 
 class PipeTestCase(SynchronousTestCase):
@@ -67,15 +67,14 @@ class LifelineTests(PipeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.calls = 0
+        self.calls: list[str] = []
         self.reactor = Readers()
-        self.lifeline = Lifeline(self.reactor, self.reading, self.gone)
-
-    def gone(self) -> None:
-        """
-        Notice that the process is gone.
-        """
-        self.calls += 1
+        self.lifeline = Lifeline(
+            self.reactor,
+            self.reading,
+            lambda: self.calls.append("stop"),
+            lambda: self.calls.append("hurry"),
+        )
 
     def test_interface(self) -> None:
         """
@@ -96,20 +95,32 @@ class LifelineTests(PipeTestCase):
 
     def test_words(self) -> None:
         """
-        What is written there means nothing; the end is the end.
+        What is written there is obeyed; the end is the end.
         """
-        self.write(b"something")
+        os.write(self.writing, STOP)
         self.assertIsNone(self.lifeline.doRead())
+        self.assertEqual(self.calls, ["stop"])
+        self.write(HURRY)
+        self.assertIsNone(self.lifeline.doRead())
+        self.assertEqual(self.calls, ["stop", "hurry"])
         reason: Any = self.lifeline.doRead()
         self.assertIs(reason.value, CONNECTION_DONE)
-        self.assertEqual(self.calls, 0)
+        self.assertEqual(self.calls, ["stop", "hurry"])
         self.lifeline.connectionLost(reason)
-        self.assertEqual((self.calls, self.reactor), (1, set()))
+        self.assertEqual((self.calls, self.reactor), (["stop", "hurry", "stop"], set()))
+
+    def test_bothAtOnce(self) -> None:
+        """
+        Words that come together are both obeyed, in their order.
+        """
+        self.write(STOP + HURRY)
+        self.assertIsNone(self.lifeline.doRead())
+        self.assertEqual(self.calls, ["stop", "hurry"])
 
     def test_lost(self) -> None:
         """
         The reactor takes leave when it stops.
         """
         self.lifeline.connectionLost(Failure(CONNECTION_DONE))
-        self.assertEqual((self.calls, self.reactor), (1, set()))
+        self.assertEqual((self.calls, self.reactor), (["stop"], set()))
         os.close(self.writing)
