@@ -156,6 +156,15 @@ def isClosing(transport: ITransport) -> bool:
     return bool(getattr(_lowest(transport), "disconnecting", False))
 
 
+def readAtMost(transport: ITransport, count: int) -> None:
+    """
+    Let a transport read less at once than it would.
+    """
+    lowest: Any = _lowest(transport)
+    if isinstance(lowest, Connection):
+        lowest.bufferSize = min(count, Connection.bufferSize)
+
+
 def isPlain(transport: object) -> bool:
     """
     Tell whether a transport is one of Twisted's own, and speaks no TLS.

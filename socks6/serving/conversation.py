@@ -4,7 +4,7 @@ A client's connection, until octets are relayed.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
@@ -17,6 +17,7 @@ from socks6.relay.atonce import write
 from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
+from socks6.relay.throttle import Buckets
 from socks6.serving.accesslog import RequestRecord
 from socks6.sockets import keepAliveUnder
 from socks6.text import errorWords
@@ -60,6 +61,8 @@ class Conversation:
     @ivar isBusy: Whether we wait for something that has a time limit of its own: that
         does not count as the client's time.
     @ivar record: What is known of the client's request, once it is there.
+    @ivar buckets: What its octets are taken from besides those of the proxy and the
+        client.
     """
 
     _log = Logger()
@@ -77,6 +80,7 @@ class Conversation:
         self.isOver = False
         self.isBusy = False
         self.record: RequestRecord | None = None
+        self.buckets: Sequence[Buckets] = ()
         self._began = factory.clock.seconds()
         self._deadline = factory.clock.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
@@ -289,6 +293,7 @@ class Conversation:
             factory.idleTimeout,
             self.lastWords,
             factory.pipes,
+            (*self.buckets, *factory.bandwidth.of(self.leg)),
         )
         self._relay.start(self.takeData(), self.inputOver, sent)
 

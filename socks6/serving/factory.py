@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import AccessLog
+from socks6.serving.bandwidth import Bandwidth
 from socks6.serving.conversation import Conversation
 from socks6.serving.gate import Gate
 from socks6.serving.limits import NO_LIMITS, Limits
@@ -62,6 +63,7 @@ class ServingFactory(Factory):
     @ivar accessLog: What the clients do.
     @ivar limits: How much clients may have, and for how long.
     @ivar gate: Whom that lets in.
+    @ivar bandwidth: How its tunnels share what may pass.
     """
 
     protocol = ClientProtocol  # type: ignore[assignment]
@@ -84,6 +86,7 @@ class ServingFactory(Factory):
         self.accessLog = AccessLog(clock)
         self.limits = limits
         self.gate = Gate(clock, limits)
+        self.bandwidth = Bandwidth(clock, limits)
         self._connections: set[ClientProtocol] = set()
         self._whenEmpty: list[Deferred[None]] = []
 
@@ -108,6 +111,7 @@ class ServingFactory(Factory):
         """
         self._connections.discard(protocol)
         self.gate.gone(protocol)
+        self.bandwidth.gone(protocol)
         if not self._connections:
             if self.pipes is not None:
                 self.pipes.close()

@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.integration.certificates import Authority
 from tests.integration.namespaces import Namespace
 from tests.integration.peers import (
     DEADLINE,
@@ -18,6 +20,7 @@ from tests.integration.peers import (
     encodeRequest,
     listen,
     openTunnel,
+    pattern,
     placeOf,
     receive,
     receiveReplies,
@@ -235,6 +238,46 @@ class KeepAliveTests(DrainTestCase):
         for sock in near, server:
             self.assertEqual(receiveUntilBroken(sock), b"")
         twistd.waitFor(lambda: twistd.output().count(" lost, ") == 2, "the tunnels do not end")
+
+
+class BandwidthTests(DrainTestCase):
+    """
+    Octets that take their time.
+    """
+
+    def test_rate(self) -> None:
+        """
+        Each way takes as long as it should, with and without pipes and TLS, and all
+        octets arrive.
+        """
+        authority = Authority(self.folder())
+        twistd = Twistd(
+            self,
+            "--port=0",
+            "--tls-port=0",
+            f"--certificate={authority.server().path}",
+            "--bandwidth-per-client=1M",
+            "--drain-timeout=0",
+        )
+        plain, encrypted = twistd.places()
+        sent = pattern(2_000_000)
+        context = authority.clientContext()
+        for client in (
+            dial(plain),
+            context.wrap_socket(dial(encrypted), server_hostname="localhost"),
+        ):
+            with client, listen() as listener:
+                openTunnel(client, placeOf(listener))
+                with accept(listener) as server:
+                    for source, destination in ((client, server), (server, client)):
+                        began = time.monotonic()
+                        with ThreadPoolExecutor(1) as pool:
+                            sending = pool.submit(source.sendall, sent)
+                            self.assertEqual(receive(destination, len(sent)), sent)
+                            sending.result(DEADLINE)
+                        # A quarter of a second may have been saved up; the rest is for
+                        # what a read takes beyond that.
+                        self.assertGreater(time.monotonic() - began, 1.5)
 
 
 class DescriptorTests(DrainTestCase):
