@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,9 @@ from tests.integration.certificates import Authority
 from tests.integration.namespaces import Namespace
 from tests.integration.peers import (
     DEADLINE,
+    NOOP,
     accept,
+    ask,
     dial,
     encodeRequest,
     listen,
@@ -31,6 +34,19 @@ from tests.integration.workers import Crew, CrewCase
 
 #: Longer than any test takes.
 LONG = "--drain-timeout=600"
+
+
+def clientHello() -> bytes:
+    """
+    Make what a TLS client says first.
+    """
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(received, sent, server_hostname="localhost")
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        return sent.read()
+    raise AssertionError("a handshake with nobody")
 
 
 def isEnded(sock: socket.socket) -> bool:
@@ -278,6 +294,62 @@ class BandwidthTests(DrainTestCase):
                         # A quarter of a second may have been saved up; the rest is for
                         # what a read takes beyond that.
                         self.assertGreater(time.monotonic() - began, 1.5)
+
+
+class ConnectionTests(DrainTestCase):
+    """
+    Connections that are too many, or say nothing.
+    """
+
+    def test_tooMany(self) -> None:
+        """
+        One connection more than there may be is closed at once; when another has gone,
+        there is room again.
+        """
+        twistd = Twistd(self, "--port=0", "--max-connections=1", "--drain-timeout=0")
+        client, server = self.tunnel(twistd)
+        (place,) = twistd.places()
+        with dial(place) as other:
+            self.assertEqual(receiveUntilBroken(other), b"")
+        twistd.waitForLine("127.0.0.1 is refused: there are 1 connections")
+        self.assertPasses(client, server)
+        client.close()
+        server.close()
+        twistd.waitForLine(" closed, ")
+        self.assertPasses(*self.tunnel(twistd))
+
+    def test_handshakes(self) -> None:
+        """
+        Of handshakes, those of TLS included, the oldest goes when there are too many.
+        """
+        authority = Authority(self.folder())
+        certificate = f"--certificate={authority.server().path}"
+        twistd = Twistd(self, "--tls-port=0", certificate, "--max-handshakes=2")
+        (place,) = twistd.places()
+        with dial(place) as first, dial(place) as second, dial(place) as third:
+            self.assertEqual(receiveUntilBroken(first), b"")
+            context = authority.clientContext()
+            for raw in second, third:
+                with context.wrap_socket(raw, server_hostname="localhost") as client:
+                    request = encodeRequest("0.0.0.0", 0, command=NOOP)
+                    self.assertEqual(ask(client, request).code, 0)
+        twistd.waitForLine("the oldest of 2 handshakes is dropped for a new one")
+        self.assertNotIn("Traceback", twistd.output())
+
+    def test_slowTLS(self) -> None:
+        """
+        Who takes too long for the handshake is cut off, wherever in it.
+        """
+        certificate = f"--certificate={Authority(self.folder()).server().path}"
+        twistd = Twistd(self, "--tls-port=0", certificate, "--request-timeout=0.5")
+        (place,) = twistd.places()
+        hello = clientHello()
+        for count in (0, 1, 5, 6, len(hello) - 1, len(hello)):
+            with dial(place) as client:
+                client.sendall(hello[:count])
+                answer = receiveUntilBroken(client)
+                self.assertEqual(bool(answer), count == len(hello))
+        self.assertNotIn("Traceback", twistd.output())
 
 
 class DescriptorTests(DrainTestCase):
