@@ -33,6 +33,10 @@ class Gate:
     A connection is a handshake until its octets are passed on, or its request has been
     answered if that leads to no tunnel.  When there are too many of those, the one goes
     that has been silent for longest: whoever just came is likelier to mean it.
+
+    @ivar refused: How many were turned away, by what there was too much of:
+        C{connections}, C{client}, C{handshakes} (the new one was refused), C{silent} (an
+        old one was dropped), C{system} (how often it could give us no more).
     """
 
     _log = Logger()
@@ -43,6 +47,7 @@ class Gate:
         """
         self._limits = limits
         self._lines = LineQuota(clock, REFUSAL_LINES, REFUSAL_PERIOD, self._moreRefused)
+        self.refused: Counter[str] = Counter()
         self._connections: set[ClientProtocol] = set()
         #: Whom connections count against, and how many there are.
         self._clients: dict[ClientProtocol, bytes] = {}
@@ -63,16 +68,16 @@ class Gate:
         """
         limits = self._limits
         if limits.connections is not None and len(self._connections) >= limits.connections:
-            self._refused(f"there are {limits.connections} connections", address)
+            self._refuse("connections", f"there are {limits.connections} connections", address)
             return False
         if limits.perClient is not None and not isBalanced:
             network = networkOf(address)
             if network is not None and self._counts[network] >= limits.perClient:
-                self._refused(f"it has {limits.perClient} connections", address)
+                self._refuse("client", f"it has {limits.perClient} connections", address)
                 return False
         if limits.handshakes is not None and len(self._handshakes) >= limits.handshakes:
             if not self._silent:
-                self._refused(f"there are {limits.handshakes} handshakes", address)
+                self._refuse("handshakes", f"there are {limits.handshakes} handshakes", address)
                 return False
             self._dropOldest()
         return True
@@ -83,6 +88,7 @@ class Gate:
 
         @param code: Its reason.
         """
+        self.refused["system"] += 1
         if self._lines.take():
             self._log.warn("no connection can be accepted: {reason}", reason=os.strerror(code))
 
@@ -143,6 +149,7 @@ class Gate:
         leg = next(iter(self._silent))
         # It is gone a little later, and is not to be cut twice.
         self.served(leg)
+        self.refused["silent"] += 1
         if self._lines.take():
             self._log.warn(
                 "the oldest of {limit} handshakes is dropped for a new one",
@@ -150,10 +157,13 @@ class Gate:
             )
         leg.cut()
 
-    def _refused(self, reason: str, address: Any) -> None:
+    def _refuse(self, kind: str, reason: str, address: Any) -> None:
         """
         Take note of somebody who may not come in.
+
+        @param kind: What it counts as.
         """
+        self.refused[kind] += 1
         if self._lines.take():
             host = address[0] if isinstance(address, tuple) else "unix"
             self._log.warn("{host} is refused: {reason}", host=host, reason=reason)

@@ -273,7 +273,6 @@ class BandwidthTests(DrainTestCase):
             "--tls-port=0",
             f"--certificate={authority.server().path}",
             "--bandwidth-per-client=1M",
-            "--drain-timeout=0",
         )
         plain, encrypted = twistd.places()
         sent = pattern(2_000_000)
@@ -306,7 +305,7 @@ class ConnectionTests(DrainTestCase):
         One connection more than there may be is closed at once; when another has gone,
         there is room again.
         """
-        twistd = Twistd(self, "--port=0", "--max-connections=1", "--drain-timeout=0")
+        twistd = Twistd(self, "--port=0", "--max-connections=1")
         client, server = self.tunnel(twistd)
         (place,) = twistd.places()
         with dial(place) as other:
@@ -401,7 +400,7 @@ class DescriptorTests(DrainTestCase):
         """
         A request for which there is no descriptor is answered; tunnels do not suffer.
         """
-        twistd = self.startSmall("--drain-timeout=0")
+        twistd = self.startSmall()
         client, server = self.tunnel(twistd)
         (place,) = twistd.places()
         codes = set()

@@ -106,7 +106,7 @@ class ServingTests(TwistdTestCase):
         """
         The younger runner, C{twist}, runs it as well.
         """
-        twistd = Twistd(self, "--port=0", "--drain-timeout=0", runner=TWIST)
+        twistd = Twistd(self, "--port=0", runner=TWIST)
         client, server = self.tunnel(twistd)
         client.sendall(b"question")
         self.assertEqual(receive(server, 8), b"question")
@@ -118,7 +118,7 @@ class ServingTests(TwistdTestCase):
         It stops at once, if it is to, though tunnels are open, busy, stuck and not yet
         made.
         """
-        twistd = Twistd(self, "--port=0", "--drain-timeout=0")
+        twistd = Twistd(self, "--port=0")
         open_ = self.tunnel(twistd)
         stuck = self.tunnel(twistd)
         stuff(stuck[0], pattern(65536))

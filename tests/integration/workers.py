@@ -98,9 +98,7 @@ class CrewCase(SessionCase):
         more = {"runner": runner} if runner else {}
         # twistd begins in a folder beside this one.
         store = f"--sessions=sqlite:../{self.folder().name}/sessions"
-        # Tests leave tunnels open.
-        ours = ("--workers=2", store, "--drain-timeout=0")
-        return Crew(self, *ours, *arguments, prefix=prefix, **more)
+        return Crew(self, "--workers=2", store, *arguments, prefix=prefix, **more)
 
     def assertEnds(self, crew: Crew, pids: dict[int, int]) -> None:
         """

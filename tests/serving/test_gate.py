@@ -95,6 +95,7 @@ class ConnectionTests(GateTestCase):
         near[0].reset()
         self.assertTrue(self.admits(factory, (CLIENT_ADDRESS.host, 1)))
         near[1].reset()
+        self.assertEqual(factory.gate.refused, {"client": 2})
         self.assertEqual(len(factory.gate._counts), 1)
 
     def test_notPerClient(self) -> None:
@@ -120,10 +121,12 @@ class ConnectionTests(GateTestCase):
         for _ in range(REFUSAL_LINES + 5):
             self.assertFalse(self.admits(factory))
         self.assertEqual(len(self.lines), REFUSAL_LINES)
+        self.assertEqual(factory.gate.refused, {"connections": REFUSAL_LINES + 5})
         self.network.advance(REFUSAL_PERIOD - 1)
         self.assertFalse(self.admits(factory, ""))
         self.network.advance(1)
         factory.gate.exhausted(errno.EMFILE)
+        self.assertEqual(factory.gate.refused["system"], 1)
         self.assertEqual(
             [line for line in self.lines if " more " in line],
             ["6 more connections were refused or dropped"],
@@ -148,6 +151,7 @@ class HandshakeTests(GateTestCase):
         self.network.spin()
         self.assertEqual([each.wasReset for each in (first, second, third)], [False, True, False])
         self.assertIn("the oldest of 3 handshakes is dropped for a new one", self.lines)
+        self.assertEqual(factory.gate.refused, {"silent": 1})
         # There is room again.
         self.events.clear()
         self.assertTrue(self.admits(factory))
@@ -163,6 +167,7 @@ class HandshakeTests(GateTestCase):
             self.network.accept(factory).send(b"please\n")
         self.assertFalse(self.admits(factory))
         self.assertEqual(self.lines, ["198.51.100.7 is refused: there are 2 handshakes"])
+        self.assertEqual(factory.gate.refused, {"handshakes": 1})
         self.succeed()
         self.assertTrue(self.admits(factory))
 
