@@ -205,7 +205,8 @@ def deliverRest(transport: ITransport) -> None:
     while rest > 0:
         try:
             octets = handle.recv(lowest.bufferSize)
-        except OSError:
+        except (OSError, MemoryError):
+            # Without memory it is lost, but the connection must still end.
             return
         if not octets:
             return

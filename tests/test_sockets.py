@@ -90,6 +90,8 @@ class WithSocket:
     A transport of which only the socket matters.
     """
 
+    bufferSize = 65536
+
     def __init__(self, handle: object) -> None:
         self.socket = handle
 
@@ -444,6 +446,16 @@ class SocketTests(MemoryTestCase):
         prepareForRelay(WithSocket(one))  # type: ignore[arg-type]
         self.assertFalse(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
+    def test_deliverWithoutMemory(self) -> None:
+        """
+        What waits is given up if there is no memory for it; who closes the connection
+        goes on.
+        """
+        one, _ = self.pair()
+        with Greedy(fileno=one.detach()) as handle:
+            deliverRest(WithSocket(handle))  # type: ignore[arg-type]
+            self.assertEqual(handle.asked, 1)
+
     def test_keepAlive(self) -> None:
         """
         A silent peer is asked in time, and again so often that it is known within half
@@ -516,6 +528,23 @@ class SocketTests(MemoryTestCase):
             handle = self.unconnected(family)
             handle.close()
             self.assertIsNone(setTypeOfService(handle, 0x28))
+
+
+class Greedy(socket.socket):
+    """
+    A socket that would need more memory than there is.
+
+    @ivar asked: How often it was read.
+    """
+
+    asked = 0
+
+    def recv(self, *arguments: int) -> bytes:
+        """
+        Read nothing.
+        """
+        self.asked += 1
+        raise MemoryError
 
 
 class RedirectedSocket(socket.socket):
