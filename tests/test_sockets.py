@@ -35,6 +35,8 @@ from socks6.sockets import (
     isEncrypted,
     isMultipath,
     isReset,
+    keepAlive,
+    keepAliveUnder,
     originalDestination,
     prepareForRelay,
     setTypeOfService,
@@ -87,6 +89,8 @@ class WithSocket:
     """
     A transport of which only the socket matters.
     """
+
+    bufferSize = 65536
 
     def __init__(self, handle: object) -> None:
         self.socket = handle
@@ -442,6 +446,49 @@ class SocketTests(MemoryTestCase):
         prepareForRelay(WithSocket(one))  # type: ignore[arg-type]
         self.assertFalse(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
+    def test_deliverWithoutMemory(self) -> None:
+        """
+        What waits is given up if there is no memory for it; who closes the connection
+        goes on.
+        """
+        one, _ = self.pair()
+        with Greedy(fileno=one.detach()) as handle:
+            deliverRest(WithSocket(handle))  # type: ignore[arg-type]
+            self.assertEqual(handle.asked, 1)
+
+    def test_keepAlive(self) -> None:
+        """
+        A silent peer is asked in time, and again so often that it is known within half
+        as much again whether it is there; connections have it from the port that accepts
+        them.
+        """
+        for idle, interval in ((120, 20), (60, 10), (7, 1), (1, 1), (32767, 5461)):
+            with (
+                socket.create_server(("127.0.0.1", 0)) as listener,
+                socket.socket() as dialled,
+            ):
+                keepAlive(listener, idle)
+                keepAliveUnder(WithSocket(dialled), idle)
+                dialled.connect(listener.getsockname())
+                accepted, _ = listener.accept()
+                with accepted:
+                    for handle in (accepted, dialled):
+                        self.assertTrue(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+                        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                        found = [
+                            handle.getsockopt(socket.IPPROTO_TCP, option) for option in options
+                        ]
+                        self.assertEqual(found, [idle, interval, 3])
+
+    def test_keepAliveElsewhere(self) -> None:
+        """
+        Where there is no TCP, nothing is done.
+        """
+        one, _ = self.pair()
+        keepAlive(one, 60)
+        keepAliveUnder(StringTransport(), 60)
+        self.assertFalse(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
     def test_typeOfService(self) -> None:
         """
         The value is set for the packets of the socket's kind; what is in force
@@ -481,6 +528,23 @@ class SocketTests(MemoryTestCase):
             handle = self.unconnected(family)
             handle.close()
             self.assertIsNone(setTypeOfService(handle, 0x28))
+
+
+class Greedy(socket.socket):
+    """
+    A socket that would need more memory than there is.
+
+    @ivar asked: How often it was read.
+    """
+
+    asked = 0
+
+    def recv(self, *arguments: int) -> bytes:
+        """
+        Read nothing.
+        """
+        self.asked += 1
+        raise MemoryError
 
 
 class RedirectedSocket(socket.socket):

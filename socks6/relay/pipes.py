@@ -18,7 +18,7 @@ else:
 
 #: Octets that a pipe is asked to hold.  Without privileges a user gets a few dozen of
 #: these; the kernel makes the others smaller.
-_SIZE = 2**20
+SIZE = 2**20
 
 #: Pipes that there can be at a time: up to 128 MiB of the kernel's memory.
 LIMIT = 128
@@ -48,7 +48,7 @@ class Pipe:
 
         # There may be no more memory for pipes.
         with suppress(OSError):
-            fcntl(self._writing, F_SETPIPE_SZ, _SIZE)
+            fcntl(self._writing, F_SETPIPE_SZ, SIZE)
         self._size = fcntl(self._writing, F_GETPIPE_SZ)
 
     def fill(self, handle: socket.socket) -> int:
@@ -140,3 +140,7 @@ class PipePool:
         """
         while self._spare:
             self._spare.pop().close()
+
+
+#: For those who are to use none.
+NO_PIPES = PipePool(0)

@@ -7,7 +7,7 @@ is not read, so that a slow reader costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,18 @@ from zope.interface import implementer
 from socks6.relay.atonce import endOutput
 from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol
-from socks6.relay.pipes import PipePool
-from socks6.relay.shortcut import Shortcut, canShorten
-from socks6.sockets import Delivery, canHalfClose, deliverRest, delivery, isClosing, isReset
+from socks6.relay.pipes import NO_PIPES, PipePool
+from socks6.relay.shortcut import AT_ONCE, Shortcut, canShorten
+from socks6.relay.throttle import Buckets, Throttle
+from socks6.sockets import (
+    Delivery,
+    canHalfClose,
+    deliverRest,
+    delivery,
+    isClosing,
+    isReset,
+    readAtMost,
+)
 from socks6.text import errorWords
 
 #: Seconds between two looks at a peer that is not read.
@@ -55,12 +64,14 @@ class _Direction:
         "delivery",
         "destination",
         "ended",
+        "isHeld",
         "octets",
         "paused",
         "relay",
         "shortcut",
         "source",
         "sourceTransport",
+        "throttle",
     )
 
     def __init__(self, relay: Relay, source: LegProtocol, destination: LegProtocol) -> None:
@@ -81,6 +92,10 @@ class _Direction:
         self.delivery: Delivery | None = None
         #: The short way; L{None}: there is none.
         self.shortcut: Shortcut | None = None
+        #: What limits how fast octets pass; L{None}: nothing does.
+        self.throttle: Throttle | None = None
+        #: Whether the source is not read because of that.
+        self.isHeld = False
 
     def isStranded(self) -> bool:
         """
@@ -111,6 +126,8 @@ class _Direction:
         """
         self.octets += count
         self.relay.touch()
+        if self.throttle is not None:
+            self.throttle.spend(count)
 
     def leaveShortcut(self) -> None:
         """
@@ -162,7 +179,7 @@ class _Direction:
             # The peer has ended its TLS connection, which waits for its
             # producer to be done before it says so.
             self.destination.unregisterProducer()
-        else:
+        elif not self.isHeld:
             self.sourceTransport.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -170,6 +187,23 @@ class _Direction:
         The destination is gone, which its own receiver is about to hear.
         """
         self.relay.destinationLost(self)
+
+    # What the throttle holds.
+
+    def hold(self) -> None:
+        """
+        Read no more, as too much has come in a short time.
+        """
+        self.isHeld = True
+        self.sourceTransport.pauseProducing()
+
+    def release(self) -> None:
+        """
+        Read on.
+        """
+        self.isHeld = False
+        if not (self.paused or self.ended):
+            self.sourceTransport.resumeProducing()
 
 
 def _failureIn(reason: Failure) -> str:
@@ -211,6 +245,7 @@ class Relay:
         idleTimeout: float | None = None,
         lastWords: Callable[[Failure], bytes] = lambda reason: b"",
         pipes: PipePool | None = None,
+        buckets: Sequence[Buckets] = (),
     ) -> None:
         """
         Prepare to relay.
@@ -224,6 +259,7 @@ class Relay:
             before it has said anything; by default, nothing.
         @param pipes: What octets may pass through inside the kernel; L{None}: they take
             the way through the transports' buffers.
+        @param buckets: What the octets are taken from; none: as many pass as come.
         """
         self._clock = clock
         self._finished = finished
@@ -239,6 +275,9 @@ class Relay:
         self._openLegs = 2
         self._up = _Direction(self, client, remote)
         self._down = _Direction(self, remote, client)
+        if buckets:
+            self._up.throttle = Throttle(self._up, [each.toRemote for each in buckets])
+            self._down.throttle = Throttle(self._down, [each.toClient for each in buckets])
 
     def start(self, early: bytes, inputOver: bool, sent: int = 0) -> None:
         """
@@ -251,6 +290,8 @@ class Relay:
         for direction in (self._up, self._down):
             direction.source.receiver = direction
             direction.destination.registerProducer(direction, True)
+            if direction.throttle is not None:
+                readAtMost(direction.sourceTransport, direction.throttle.quantum)
         pipes = self._pipes
         if (
             pipes is not None
@@ -258,7 +299,9 @@ class Relay:
             and canShorten(self._down.destination)
         ):
             for direction in (self._up, self._down):
-                direction.shortcut = Shortcut(direction, pipes)
+                throttle = direction.throttle
+                isFast = throttle is None or throttle.quantum >= AT_ONCE
+                direction.shortcut = Shortcut(direction, pipes if isFast else NO_PIPES)
         if self._idleTimeout is not None:
             self._idleTimer = self._clock.callLater(self._idleTimeout, self._checkIdle)
             self._lastActivity = self._clock.seconds()
@@ -287,10 +330,12 @@ class Relay:
         rest = self._lastActivity + self._idleTimeout - self._clock.seconds()
         if rest <= 0:
             # Nothing new came, but what came before may still be on its way to a
-            # slow reader.
+            # slow reader; or it was not read.
+            isHeld = self._up.isHeld or self._down.isHeld
             deliveries = (delivery(self._up.destination), delivery(self._down.destination))
-            if deliveries == self._deliveries or not any(
-                state and state.outstanding for state in deliveries
+            if not isHeld and (
+                deliveries == self._deliveries
+                or not any(state and state.outstanding for state in deliveries)
             ):
                 self.abort("idle")
                 return
@@ -386,6 +431,8 @@ class Relay:
                 timer.cancel()
         for direction in (self._up, self._down):
             direction.leaveShortcut()
+            if direction.throttle is not None:
+                direction.throttle.leave()
         for direction in (self._up, self._down):
             if direction is lost:
                 continue

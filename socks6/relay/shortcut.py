@@ -15,7 +15,7 @@ from twisted.internet import main, unix
 from twisted.internet.tcp import Connection
 
 from socks6.relay.atonce import write
-from socks6.relay.pipes import Pipe, PipePool
+from socks6.relay.pipes import SIZE, Pipe, PipePool
 from socks6.sockets import hasUnsent, isPlain
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 #: How often a pipe is filled in one turn of the reactor.
 _ROUNDS = 4
+
+#: Octets that may pass in one turn of the reactor through a pipe.
+AT_ONCE = _ROUNDS * SIZE
 
 #: Full reads in a row after which it is worth while to use a pipe.
 _FULL_READS = 2

@@ -91,6 +91,7 @@ class Negotiation(Conversation):
         Wait until the client ends its connection, which carries no data: what it sends
         is thrown away.
         """
+        self.factory.gate.served(self.leg)
         self._machine.takeData()
         if not self.inputOver:
             self._end = Deferred()

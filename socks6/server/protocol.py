@@ -17,6 +17,7 @@ from socks6.server.bind import Binder, bind
 from socks6.server.connect import connect, noop
 from socks6.server.negotiation import Negotiation
 from socks6.serving.factory import ClientProtocol, ServingFactory
+from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.values.codes import Command
 from socks6.values.messages import Request
 from socks6.wire import DEFAULT_CODEC
@@ -64,6 +65,7 @@ class SOCKS6ServerFactory(ServingFactory):
         associations: Associations | None = None,
         requestTimeout: float = 10.0,
         idleTimeout: float | None = None,
+        limits: Limits = NO_LIMITS,
         codec: Codec = DEFAULT_CODEC,
         operations: Mapping[int, Operation] = OPERATIONS,
     ) -> None:
@@ -78,11 +80,12 @@ class SOCKS6ServerFactory(ServingFactory):
             wants and who it is.
         @param idleTimeout: Seconds without an octet either way after which a
             tunnel is cut; L{None}: never.
+        @param limits: How much clients may have, and for how long.
         @param codec: The draft to speak.
         @param operations: What each command does; one that is not there is
             answered with "command not supported".
         """
-        super().__init__(clock, requestTimeout, idleTimeout)
+        super().__init__(clock, requestTimeout, idleTimeout, limits)
         self.outbound = outbound
         self.authenticator = authenticator or Authenticator()
         self.sessions = sessions or SessionService(clock)

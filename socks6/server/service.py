@@ -20,6 +20,7 @@ from socks6.relay.pipes import CAN_SPLICE, PipePool
 from socks6.server.associations import Associations
 from socks6.server.bind import Binder
 from socks6.server.protocol import SOCKS6ServerFactory
+from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.serving.service import ListeningService
 
 
@@ -43,6 +44,7 @@ def proxyService(
     connectTimeout: float = 30.0,
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
+    limits: Limits = NO_LIMITS,
     splice: bool = True,
     fastOpen: bool = True,
     multipath: bool = False,
@@ -70,6 +72,8 @@ def proxyService(
         and who it is.
     @param idleTimeout: Seconds without an octet either way after which a
         tunnel is cut; L{None}: never.
+    @param limits: How much clients may have, and for how long; by default, as much as
+        there is, and until the service stops.
     @param splice: Whether octets may pass through inside the kernel, where it can do
         that.
     @param fastOpen: Whether to accept data in the first packet (TCP Fast Open), where the
@@ -92,6 +96,7 @@ def proxyService(
         associations=associations,
         requestTimeout=requestTimeout,
         idleTimeout=idleTimeout,
+        limits=limits,
     )
     if splice and CAN_SPLICE:
         factory.pipes = PipePool()

@@ -4,7 +4,7 @@ A client's connection, until octets are relayed.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
@@ -17,7 +17,9 @@ from socks6.relay.atonce import write
 from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
+from socks6.relay.throttle import Buckets
 from socks6.serving.accesslog import RequestRecord
+from socks6.sockets import keepAliveUnder
 from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
@@ -59,6 +61,8 @@ class Conversation:
     @ivar isBusy: Whether we wait for something that has a time limit of its own: that
         does not count as the client's time.
     @ivar record: What is known of the client's request, once it is there.
+    @ivar buckets: What its octets are taken from besides those of the proxy and the
+        client.
     """
 
     _log = Logger()
@@ -76,6 +80,7 @@ class Conversation:
         self.isOver = False
         self.isBusy = False
         self.record: RequestRecord | None = None
+        self.buckets: Sequence[Buckets] = ()
         self._began = factory.clock.seconds()
         self._deadline = factory.timeouts.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
@@ -245,8 +250,16 @@ class Conversation:
         # Behind "haproxy:" the peer is known only now.
         peer = describe(self.transport.getPeer())
         self.record = RequestRecord(peer, self._began, command, destination)
+        self.factory.gate.asked(self.leg)
         self._work = Deferred.fromCoroutine(work)
         self._work.addErrback(self._failed)
+
+    @property
+    def isRelaying(self) -> bool:
+        """
+        Whether octets are passed on, or have been.
+        """
+        return self._relay is not None
 
     def write(self, octets: bytes) -> None:
         """
@@ -287,6 +300,9 @@ class Conversation:
             raise CancelledError
         self._speak()
         factory = self.factory
+        factory.gate.served(self.leg)
+        if factory.limits.keepAlive is not None:
+            keepAliveUnder(remote.transport, factory.limits.keepAlive)
         self._relay = Relay(
             factory.timeouts,
             self.leg,
@@ -295,6 +311,7 @@ class Conversation:
             factory.idleTimeout,
             self.lastWords,
             factory.pipes,
+            (*self.buckets, *factory.bandwidth.of(self.leg)),
         )
         self._relay.start(self.takeData(), self.inputOver, sent)
 

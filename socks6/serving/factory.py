@@ -4,6 +4,8 @@ Who knows the connections of all clients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
@@ -12,7 +14,10 @@ from socks6.relay.atonce import read
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import AccessLog
+from socks6.serving.bandwidth import Bandwidth
 from socks6.serving.conversation import Conversation
+from socks6.serving.gate import Gate
+from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.timeouts import Timeouts
 
 
@@ -43,6 +48,13 @@ class ClientProtocol(LegProtocol):
         if not self.lost:
             read(self.transport)
 
+    @property
+    def isRelaying(self) -> bool:
+        """
+        Whether this is a connection of a tunnel already.
+        """
+        return self._conversation.isRelaying
+
     def cut(self) -> None:
         """
         Close the connection at once, and the remote host's with it.
@@ -62,13 +74,20 @@ class ServingFactory(Factory):
         cut; L{None}: never.
     @ivar pipes: What octets may pass through inside the kernel; L{None}: they do not.
     @ivar accessLog: What the clients do.
+    @ivar limits: How much clients may have, and for how long.
+    @ivar gate: Whom that lets in.
+    @ivar bandwidth: How its tunnels share what may pass.
     """
 
     protocol = ClientProtocol  # type: ignore[assignment]
     noisy = False
 
     def __init__(
-        self, clock: IReactorTime, requestTimeout: float, idleTimeout: float | None
+        self,
+        clock: IReactorTime,
+        requestTimeout: float,
+        idleTimeout: float | None,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         """
         @see: The class's own description.
@@ -79,6 +98,9 @@ class ServingFactory(Factory):
         self.idleTimeout = idleTimeout
         self.pipes: PipePool | None = None
         self.accessLog = AccessLog(clock)
+        self.limits = limits
+        self.gate = Gate(clock, limits)
+        self.bandwidth = Bandwidth(clock, limits)
         self._connections: set[ClientProtocol] = set()
         self._whenEmpty: list[Deferred[None]] = []
 
@@ -95,12 +117,15 @@ class ServingFactory(Factory):
         Take note of a connection.
         """
         self._connections.add(protocol)
+        self.gate.came(protocol)
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """
         Forget a connection that is closed, and whose remote one is.
         """
         self._connections.discard(protocol)
+        self.gate.gone(protocol)
+        self.bandwidth.gone(protocol)
         if not self._connections:
             if self.pipes is not None:
                 self.pipes.close()
@@ -108,17 +133,41 @@ class ServingFactory(Factory):
             for each in waiting:
                 each.callback(None)
 
+    @property
+    def tunnels(self) -> int:
+        """
+        Count the tunnels that are open.
+        """
+        return sum(protocol.isRelaying for protocol in self._connections)
+
     def cutAll(self) -> Deferred[None]:
         """
         Close all connections at once.
 
         @return: Fires when they are closed; never fails.
         """
+        return self._cut(list(self._connections))
+
+    def cutOthers(self) -> Deferred[None]:
+        """
+        Close all connections at once that are of no tunnel.
+
+        @return: Fires when they are closed, and the others have ended; never fails.
+        """
+        return self._cut([each for each in self._connections if not each.isRelaying])
+
+    def _cut(self, protocols: Sequence[ClientProtocol]) -> Deferred[None]:
+        """
+        Close some connections.
+
+        @return: Fires when all are closed.
+        """
         self.accessLog.flush()
+        self.gate.flush()
         if not self._connections:
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self._whenEmpty.append(gone)
-        for protocol in list(self._connections):
+        for protocol in protocols:
             protocol.cut()
         return gone

@@ -11,11 +11,15 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.fastopen import acceptFastOpen
+from socks6.serving.acceptance import GatedSocket
+from socks6.serving.drain import Drain
 from socks6.serving.factory import ServingFactory
+from socks6.sockets import keepAlive
 
 
 class ListeningService(Service):
@@ -44,6 +48,7 @@ class ListeningService(Service):
         self._endpoints = tuple(endpoints)
         self._pending: list[Deferred[None]] = []
         self._fastOpen = fastOpen
+        self._drain: Drain | None = None
 
     def privilegedStartService(self) -> None:
         """
@@ -95,6 +100,11 @@ class ListeningService(Service):
         handle = getattr(port, "socket", None)
         if self._fastOpen and isinstance(handle, socket.socket):
             acceptFastOpen(handle)
+        if isinstance(port, Port):
+            if self.factory.limits.keepAlive is not None:
+                # Those that it accepts have it, too.
+                keepAlive(port.socket, self.factory.limits.keepAlive)
+            GatedSocket(port, self.factory.gate, self.factory.clock)
 
     def _stopListening(self) -> Deferred[Any]:
         """
@@ -110,9 +120,19 @@ class ListeningService(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Listen no more and close all connections.
+        Listen no more, and close all connections: those of tunnels when they have ended,
+        or have taken too long.
 
         @return: Fires when everything is closed; never fails.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        return DeferredList([self._stopListening(), self.factory.cutAll()])
+        closed = self._stopListening()
+        self._drain = Drain(self.factory)
+        return DeferredList([closed, self._drain.begin()])
+
+    def hurry(self) -> None:
+        """
+        Wait for tunnels no more, if the service is stopping.
+        """
+        if self._drain is not None:
+            self._drain.hurry()

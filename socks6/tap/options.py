@@ -21,6 +21,7 @@ from socks6.listening import endpointDescription
 from socks6.server.renewal import RenewableContext
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
+from socks6.tap.limits import LimitOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
 from socks6.tap.reloading import Reloadable
@@ -37,6 +38,7 @@ class Options(
     SessionOptions,
     OutboundOptions,
     StackOptions,
+    LimitOptions,
     WorkerOptions,
 ):
     """
@@ -64,6 +66,7 @@ class Options(
         *SessionOptions.parameters,
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
+        *LimitOptions.parameters,
         *WorkerOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [

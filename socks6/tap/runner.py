@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.selectreactor import SelectReactor
 from twisted.logger import Logger
 from twisted.python import usage
 
 from socks6.interfaces import SessionStoreFailed
+from socks6.serving.service import ListeningService
 from socks6.tap.common import CommonOptions
+from socks6.tap.signals import hearAgain
 
 #: What keeps the proxy from starting: Twisted raises the first three where it
 #: cannot listen, the third one for port numbers that do not exist.
@@ -29,6 +32,8 @@ _CANNOT_START = (CannotListenError, OSError, OverflowError, SessionStoreFailed, 
 class CommandLineService(MultiService):
     """
     Stops C{twistd} with one clear line if the proxy cannot start.
+
+    @ivar hearsSignals: Whether signals that come while it stops are its business.
     """
 
     _log = Logger()
@@ -39,6 +44,7 @@ class CommandLineService(MultiService):
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self._options = options
+        self.hearsSignals = True
         self._runner: Mapping[str, Any] = options.parent or {}
 
     def privilegedStartService(self) -> None:
@@ -64,6 +70,27 @@ class CommandLineService(MultiService):
             super().startService()  # type: ignore[no-untyped-call]
         except _CANNOT_START as error:
             self._stop(error)
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        Stop; who is told so again by a signal hurries.
+
+        @return: Fires when all has stopped; never fails.
+        """
+        from twisted.internet import reactor
+
+        stopped: Deferred[Any] = super().stopService()  # type: ignore[no-untyped-call]
+        if stopped.called or not self.hearsSignals:
+            return stopped
+        return hearAgain(reactor, stopped, self.hurry)
+
+    def hurry(self) -> None:
+        """
+        Wait for tunnels no more.
+        """
+        for service in self:
+            if isinstance(service, ListeningService):
+                service.hurry()
 
     def _stop(self, error: Exception) -> NoReturn:
         """

@@ -72,6 +72,7 @@ def makeService(options: Options) -> IService:
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
+        limits=options.limits(),
         splice=not options["no-splice"],
         fastOpen=not options["no-fast-open"],
         multipath=bool(options["mptcp"]),

@@ -204,7 +204,13 @@ class WorkersService(CommandLineService):
             not options["no-fast-open"],
         )
         self._ports.setServiceParent(self)  # type: ignore[no-untyped-call]
-        self._supervisor = Supervisor(reactor, options["workers"], self._program, self._cannotStart)
+        self._supervisor = Supervisor(
+            reactor,
+            options["workers"],
+            self._program,
+            self._cannotStart,
+            options["drain-timeout"],
+        )
         self._supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
         # Ours are read to see whether they serve: each worker has its own.
         contents = options.reloadables
@@ -226,9 +232,15 @@ class WorkersService(CommandLineService):
         """
         Stop the workers, and close the ports.
         """
-        stopped: Deferred[Any] = super().stopService()  # type: ignore[no-untyped-call]
+        stopped: Deferred[Any] = super().stopService()
         self._copies.close()
         return stopped
+
+    def hurry(self) -> None:
+        """
+        Let the workers wait for tunnels no more.
+        """
+        self._supervisor.hurry()
 
     def prepare(self) -> Callable[[], None]:
         """
@@ -241,7 +253,7 @@ class WorkersService(CommandLineService):
 
         def putInForce() -> None:
             renew()
-            self._supervisor.tell()
+            self._supervisor.reload()
 
         return putInForce
 
@@ -302,5 +314,7 @@ def main() -> None:
     options.briefing = briefing
     options.parent = {"nodaemon": True, "pidfile": ""}
     service: Any = makeService(options)
+    # The process that looks after us, and all others, may be told at the same time.
+    service.hearsSignals = False
     reload = service.getServiceNamed(ReloadingService.name).reload
-    serve(reactor, service, 0, records.serving, reload)
+    serve(reactor, service, 0, records.serving, service.hurry, reload)

@@ -18,9 +18,10 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from socks6.workers.records import MAX_TEXT, RecordReader
-from socks6.workers.worker import RELOAD
+from socks6.workers.worker import HURRY, RELOAD, STOP
 
-#: Seconds that a worker may take to stop; then it is killed.
+#: Seconds that a worker may take to stop, besides those that its tunnels may take; then it
+#: is killed.
 PATIENCE = 10.0
 
 #: Seconds after which a worker is not said to die at once.
@@ -59,15 +60,18 @@ class Supervisor(Service):
         count: int,
         program: Callable[[], Program],
         cannotStart: Callable[[], None],
+        drainTimeout: float = 0.0,
     ) -> None:
         """
         @param reactor: A real one.
         @param count: How many workers there are.
         @param program: Tells what they run, when they start.
         @param cannotStart: Is called, once, if one ends before it has ever served.
+        @param drainTimeout: Seconds that their tunnels may take to end when they stop.
         """
         self.reactor = reactor
         self.program = program
+        self.patience = drainTimeout + PATIENCE
         self._cannotStart: Callable[[], None] | None = cannotStart
         self._workers = [Worker(self, number) for number in range(1, count + 1)]
 
@@ -90,12 +94,19 @@ class Supervisor(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return DeferredList([worker.stop() for worker in self._workers])
 
-    def tell(self) -> None:
+    def hurry(self) -> None:
+        """
+        Let the workers that are stopping wait for tunnels no more.
+        """
+        for worker in self._workers:
+            worker.hurry()
+
+    def reload(self) -> None:
         """
         Have all workers reload what can be reloaded.
         """
         for worker in self._workers:
-            worker.tell()
+            worker.reload()
 
     def workerCannotStart(self) -> None:
         """
@@ -156,16 +167,25 @@ class Worker:
         if self._process is None:
             return succeed(None)
         self._whenEnded = Deferred()
-        self._process.letGo()
-        self._timer = self._supervisor.reactor.callLater(PATIENCE, self._kill)
+        self._process.tell(STOP)
+        self._killLater(self._supervisor.patience)
         return self._whenEnded
 
-    def tell(self) -> None:
+    def hurry(self) -> None:
+        """
+        Let it wait for tunnels no more, if it is stopping.
+        """
+        if self._process is not None and self._whenEnded is not None:
+            self._stopTimer()
+            self._process.tell(HURRY)
+            self._killLater(PATIENCE)
+
+    def reload(self) -> None:
         """
         Have it reload.  One that is not there yet finds everything new anyway.
         """
         if self._process is not None and self._whenEnded is None:
-            self._process.tell()
+            self._process.tell(RELOAD)
 
     def log(self, level: Any, text: str) -> None:
         """
@@ -222,6 +242,12 @@ class Worker:
         except OSError as error:
             self._startLater(str(error))
 
+    def _killLater(self, patience: float) -> None:
+        """
+        Kill it if it does not stop in time.
+        """
+        self._timer = self._supervisor.reactor.callLater(patience, self._kill)
+
     def _kill(self) -> None:
         """
         End a process that does not stop.
@@ -259,19 +285,15 @@ class _Process(ProcessProtocol):
         """
         self.transport.writeToChild(0, self._briefing)
 
-    def tell(self) -> None:
+    def tell(self, word: bytes) -> None:
         """
-        Have it reload, as soon as it serves.
+        Tell it to do something, if it still listens.
+
+        @param word: C{STOP}, C{HURRY} or C{RELOAD}.
         """
         # It may have ended without our having heard of that.
         with suppress(KeyError):
-            self.transport.writeToChild(0, RELOAD)
-
-    def letGo(self) -> None:
-        """
-        Let it stop.
-        """
-        self.transport.closeChildFD(0)
+            self.transport.writeToChild(0, word)
 
     def kill(self) -> None:
         """

@@ -19,8 +19,9 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-#: What a worker reads that is to reload.
-RELOAD = b"\n"
+#: What the process that looks after us writes if we are to stop, to hurry with that, and to
+#: reload.
+STOP, HURRY, RELOAD = b"s", b"h", b"r"
 
 
 def readLine(descriptor: int) -> bytes:
@@ -38,27 +39,29 @@ def readLine(descriptor: int) -> bytes:
 @implementer(IReadDescriptor)
 class Lifeline:
     """
-    A pipe whose other end nobody has but the process that looks after us: it is gone
-    when the pipe ends.
+    A pipe whose other end nobody has but the process that looks after us: it says there
+    that we are to stop, and to hurry, and is gone when the pipe ends.
     """
 
     def __init__(
         self,
         reactor: Any,
         descriptor: int,
-        gone: Callable[[], None],
+        stop: Callable[[], None],
+        hurry: Callable[[], None],
         reload: Callable[[], None],
     ) -> None:
         """
         Begin to watch.
 
-        @param gone: Is called, once, if the process is gone.
-        @param reload: Is called whenever the process has told us to reload.
+        @param stop: Is called if we are to stop, or the process is gone; maybe twice.
+        @param hurry: Is called if we are to wait for nothing any more.
+        @param reload: Is called if we are to reload what can be reloaded.
         """
-        self._reload = reload
         self._reactor = reactor
         self._descriptor = descriptor
-        self._gone = gone
+        self._stop = stop
+        self._orders = {STOP: stop, HURRY: hurry, RELOAD: reload}
         setNonBlocking(descriptor)
         reactor.addReader(self)
 
@@ -76,7 +79,7 @@ class Lifeline:
 
     def doRead(self) -> Failure | None:
         """
-        Read what we are told, or the end.
+        Read what we are to do, or the end.
 
         @return: What the reactor takes for the end.
         """
@@ -84,18 +87,18 @@ class Lifeline:
             octets = os.read(self._descriptor, 1024)
         except BlockingIOError:
             return None
-        if not octets:
-            return Failure(CONNECTION_DONE)
-        # Told several times, we need to do it once.
-        self._reload()
-        return None
+        # Told something several times, we need to do it once.
+        for word, obey in self._orders.items():
+            if word in octets:
+                obey()
+        return None if octets else Failure(CONNECTION_DONE)
 
     def connectionLost(self, reason: Failure) -> None:
         """
         Notice that the process is gone, or that we are stopping.
         """
         self._reactor.removeReader(self)
-        self._gone()
+        self._stop()
 
 
 def serve(
@@ -103,6 +106,7 @@ def serve(
     service: IService,
     lifeline: int,
     serving: Callable[[], None],
+    hurry: Callable[[], None],
     reload: Callable[[], None],
 ) -> None:
     """
@@ -110,6 +114,8 @@ def serve(
 
     @param lifeline: The descriptor of L{Lifeline}.
     @param serving: Is called when the service has started.
+    @param hurry: Is called if the service is to stop at once, though it is stopping: a
+        second signal comes, or whoever looks after us says so.
     @param reload: Is called when the service is to reload.
     """
     application: Any = Application(type(service).__name__)
@@ -122,11 +128,16 @@ def serve(
         with suppress(ReactorNotRunning):
             reactor.stop()
 
+    def hear(*_: object) -> None:
+        # Again at the next time.
+        signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(hurry))
+        reactor.callFromThread(stop)
+
     # Later, so that nothing that goes wrong there is the end of the pipe.
-    Lifeline(reactor, lifeline, stop, lambda: reactor.callLater(0, reload))
+    Lifeline(reactor, lifeline, stop, hurry, lambda: reactor.callLater(0, reload))
     # A terminal, and systemd, tell all processes at once.  Twisted's own handlers would
     # not like that we are stopping already.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(stop))
+    signal.signal(signal.SIGTERM, hear)
     serving()
     reactor.run(installSignalHandlers=False)

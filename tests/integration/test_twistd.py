@@ -115,7 +115,8 @@ class ServingTests(TwistdTestCase):
 
     def test_stopsWithTunnels(self) -> None:
         """
-        It stops at once though tunnels are open, busy, stuck and not yet made.
+        It stops at once, if it is to, though tunnels are open, busy, stuck and not yet
+        made.
         """
         twistd = Twistd(self, "--port=0")
         open_ = self.tunnel(twistd)

@@ -78,10 +78,13 @@ class Twistd:
     A proxy in a process of its own, which ends with the test.
 
     @cvar command: The name behind C{twistd}.
+    @cvar defaults: Options that a test may override.
     @ivar process: The process.
     """
 
     command = "socks6"
+    # Tests leave tunnels open.
+    defaults: Sequence[str] = ("--drain-timeout=0",)
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class Twistd:
         testCase.addCleanup(self._output.close)
         self._expected = sum(each.startswith(_PORT_OPTIONS) for each in arguments) or 1
         self.process = subprocess.Popen(
-            [*prefix, *runner, self.command, *arguments],
+            [*prefix, *runner, self.command, *self.defaults, *arguments],
             cwd=folder.name,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -225,3 +228,4 @@ class Local(Twistd):
     """
 
     command = "socks6-local"
+    defaults = ()

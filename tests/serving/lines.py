@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from socks6.relay.legs import LegProtocol
 from socks6.serving.conversation import Conversation
 from socks6.serving.factory import ClientProtocol, ServingFactory
+from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.values.address import Address
 from socks6.values.codes import Command
 from socks6.wire.errors import MalformedMessage, PeerError, UnexpectedEnd
@@ -168,12 +169,13 @@ class LineTestCase(MemoryTestCase):
         work: Work | None = None,
         requestTimeout: float = 10.0,
         idleTimeout: float | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> LineFactory:
         """
         Make a server.
         """
         factory = LineFactory(
-            self.network, requestTimeout, idleTimeout, work=work or self.relayLater
+            self.network, requestTimeout, idleTimeout, limits, work=work or self.relayLater
         )
         self.factories.append(factory)
         return factory

@@ -97,7 +97,8 @@ class ServiceTestCase(OptionsTestCase):
         """
         Start the service of a command line.
         """
-        service: Any = makeService(parse(*arguments))
+        # Tests leave tunnels open.
+        service: Any = makeService(parse("--drain-timeout=0", *arguments))
         self.assertTrue(verifyObject(IService, service))
         service.privilegedStartService()
         service.startService()

@@ -381,7 +381,9 @@ class ServiceTests(ServiceTestCase):
         """
         All requests share a session with a SOCKS 6 proxy, which ends when we stop.
         """
-        service: Any = makeService(parse("--outbound=socks6://ada:s3cret@localhost:9050"))
+        service: Any = makeService(
+            parse("--outbound=socks6://ada:s3cret@localhost:9050", "--drain-timeout=0")
+        )
         *_, outbound, proxy = service
         self.assertTrue(IService.providedBy(outbound))
         service.privilegedStartService()

@@ -17,7 +17,7 @@ class Child:
     A process that the test plays.
 
     @ivar written: What it was told.
-    @ivar isLetGo: Whether there is nothing more to read for it.
+    @ivar isDeaf: Whether it has closed what it is told things by.
     @ivar signals: Those it was sent.
     """
 
@@ -25,7 +25,7 @@ class Child:
         self.protocol = protocol
         self.arguments = arguments
         self.written = b""
-        self.isLetGo = False
+        self.isDeaf = False
         self.isOver = False
         self.signals: list[str] = []
         protocol.makeConnection(self)
@@ -34,17 +34,11 @@ class Child:
         """
         Be told something.
         """
-        if self.isOver:
+        assert descriptor == 0
+        if self.isDeaf or self.isOver:
+            # As Twisted does.
             raise KeyError(descriptor)
         self.written += octets
-        assert descriptor == 0
-
-    def closeChildFD(self, descriptor: int) -> None:
-        """
-        Be let go.
-        """
-        assert descriptor == 0
-        self.isLetGo = True
 
     def signalProcess(self, name: str) -> None:
         """

@@ -140,7 +140,7 @@ class SupervisorTests(MemoryTestCase):
             count += 1
             child = self.newest(count)
             self.assertEqual(child.written, b"1 briefing\n")
-        self.assertFalse(other.isLetGo)
+        self.assertEqual(other.written, b"2 briefing\n")
         self.assertEqual(self.failures, 0)
 
     def test_endsLater(self) -> None:
@@ -195,18 +195,18 @@ class SupervisorTests(MemoryTestCase):
         that are not there, whether or not that is known.
         """
         first, second = self.start()
-        self.supervisor.tell()
+        self.supervisor.reload()
         self.assertEqual(first.written, b"1 briefing\n\n")
         self.assertEqual(second.written, b"2 briefing\n\n")
         first.end(signal=9)
         second.isOver = True
-        self.supervisor.tell()
+        self.supervisor.reload()
         self.reactor.advance(0.5)
         third = self.newest(3)
-        self.supervisor.tell()
+        self.supervisor.reload()
         self.assertEqual(third.written, b"1 briefing\n\n")
         self.supervisor.stopService()
-        self.supervisor.tell()
+        self.supervisor.reload()
         self.assertEqual(third.written, b"1 briefing\n\n")
 
     def test_stops(self) -> None:
@@ -215,7 +215,8 @@ class SupervisorTests(MemoryTestCase):
         """
         first, second = self.start()
         stopped = self.supervisor.stopService()
-        self.assertTrue(first.isLetGo and second.isLetGo)
+        self.assertEqual(first.written, b"1 briefing\ns")
+        self.assertEqual(second.written, b"2 briefing\ns")
         first.end()
         self.assertNoResult(stopped)
         second.end(signal=15)
@@ -237,6 +238,41 @@ class SupervisorTests(MemoryTestCase):
         self.assertEqual(first.signals, ["KILL"])
         self.assertEqual(second.signals, [])
         self.assertEqual(self.lines[-2], "worker 1 does not stop, and is killed")
+
+    def test_stopsPatiently(self) -> None:
+        """
+        A worker whose tunnels may end by themselves is killed later.
+        """
+        self.supervisor.patience = 30 + PATIENCE
+        first, _ = self.start()
+        self.supervisor.stopService()
+        self.reactor.advance(30 + PATIENCE - 1)
+        self.assertEqual(first.signals, [])
+        self.reactor.advance(1)
+        self.assertEqual(first.signals, ["KILL"])
+
+    def test_hurries(self) -> None:
+        """
+        Workers that are stopping are told to hurry, and killed if they do not; those that
+        are not stopping, or do not listen any more, hear nothing.
+        """
+        self.supervisor.patience = 30 + PATIENCE
+        first, second = self.start()
+        self.supervisor.hurry()
+        self.supervisor.stopService()
+        self.reactor.advance(PATIENCE)
+        second.isDeaf = True
+        self.supervisor.hurry()
+        self.assertEqual(first.written, b"1 briefing\nsh")
+        self.assertEqual(second.written, b"2 briefing\ns")
+        second.end()
+        self.supervisor.hurry()
+        self.assertEqual(first.written, b"1 briefing\nshh")
+        self.reactor.advance(PATIENCE - 1)
+        self.assertEqual(first.signals, [])
+        self.reactor.advance(1)
+        self.assertEqual((first.signals, second.signals), (["KILL"], []))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_stopsBetween(self) -> None:
         """

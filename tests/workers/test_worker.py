@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6.workers.worker import RELOAD, Lifeline, readLine
+from socks6.workers.worker import HURRY, RELOAD, STOP, Lifeline, readLine
 
 
 class PipeTestCase(SynchronousTestCase):
@@ -67,22 +67,15 @@ class LifelineTests(PipeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.calls = 0
+        self.calls: list[str] = []
         self.reactor = Readers()
-        self.reloads = 0
-        self.lifeline = Lifeline(self.reactor, self.reading, self.gone, self.reload)
-
-    def gone(self) -> None:
-        """
-        Notice that the process is gone.
-        """
-        self.calls += 1
-
-    def reload(self) -> None:
-        """
-        Be told to reload.
-        """
-        self.reloads += 1
+        self.lifeline = Lifeline(
+            self.reactor,
+            self.reading,
+            lambda: self.calls.append("stop"),
+            lambda: self.calls.append("hurry"),
+            lambda: self.calls.append("reload"),
+        )
 
     def test_interface(self) -> None:
         """
@@ -103,25 +96,33 @@ class LifelineTests(PipeTestCase):
 
     def test_words(self) -> None:
         """
-        What is written there is the order to reload, once for all that has come; the end
-        is the end.
+        What is written there is obeyed, once for all that has come; the end is the end.
         """
-        os.write(self.writing, RELOAD)
+        for word, call in ((RELOAD, "reload"), (STOP, "stop")):
+            os.write(self.writing, word * 2)
+            self.assertIsNone(self.lifeline.doRead())
+            self.assertEqual(self.calls.pop(), call)
+        self.write(HURRY)
         self.assertIsNone(self.lifeline.doRead())
-        self.assertEqual(self.reloads, 1)
-        self.write(RELOAD * 2)
-        self.assertIsNone(self.lifeline.doRead())
-        self.assertEqual(self.reloads, 2)
+        self.assertEqual(self.calls, ["hurry"])
         reason: Any = self.lifeline.doRead()
         self.assertIs(reason.value, CONNECTION_DONE)
-        self.assertEqual(self.calls, 0)
+        self.assertEqual(self.calls, ["hurry"])
         self.lifeline.connectionLost(reason)
-        self.assertEqual((self.calls, self.reloads, self.reactor), (1, 2, set()))
+        self.assertEqual((self.calls, self.reactor), (["hurry", "stop"], set()))
+
+    def test_bothAtOnce(self) -> None:
+        """
+        Words that come together are both obeyed, in their order.
+        """
+        self.write(STOP + HURRY)
+        self.assertIsNone(self.lifeline.doRead())
+        self.assertEqual(self.calls, ["stop", "hurry"])
 
     def test_lost(self) -> None:
         """
         The reactor takes leave when it stops.
         """
         self.lifeline.connectionLost(Failure(CONNECTION_DONE))
-        self.assertEqual((self.calls, self.reactor), (1, set()))
+        self.assertEqual((self.calls, self.reactor), (["stop"], set()))
         os.close(self.writing)

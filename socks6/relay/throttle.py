@@ -1,0 +1,200 @@
+"""
+How fast octets may pass.
+
+Whoever has passed more than its buckets hold reads no more until they have been
+refilled.  So nothing is thrown away, and no time is kept for single octets: a bucket
+has one delayed call, however many wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: Seconds for which a bucket holds octets that nobody has used.
+_BURST = 0.25
+
+#: How many times in a second there is something to read, at most, for each tunnel.
+_READS = 16
+
+#: Octets that may be read at once, however slow a bucket is.
+_LEAST_READ = 1024
+
+#: Seconds that are waited for at least, so that many small waits are one.
+_SHORTEST_WAIT = 0.01
+
+
+class Held(Protocol):
+    """
+    What can be made to wait.
+    """
+
+    def hold(self) -> None:
+        """
+        Read no more.
+        """
+
+    def release(self) -> None:
+        """
+        Read on.
+        """
+
+
+class Bucket:
+    """
+    Octets that may pass, refilled all the time.
+
+    More may be taken out than it holds, as nobody knows how much comes until it is read;
+    then it is dry until that is paid back.
+
+    @ivar rate: Octets per second.
+    """
+
+    def __init__(self, clock: IReactorTime, rate: float) -> None:
+        """
+        Begin with a full one.
+        """
+        self.rate = rate
+        self._clock = clock
+        self._most = self._level = rate * _BURST
+        self._at = clock.seconds()
+        self._timer: IDelayedCall | None = None
+        self._waiting: dict[Throttle, None] = {}
+
+    @property
+    def isDry(self) -> bool:
+        """
+        Whether nobody may take anything.
+        """
+        self._refill()
+        return self._level < 0
+
+    def spend(self, count: int) -> None:
+        """
+        Take out octets.
+        """
+        self._refill()
+        self._level -= count
+
+    def wait(self, throttle: Throttle) -> None:
+        """
+        Let somebody wait until it is not dry.
+        """
+        self._waiting[throttle] = None
+        self._start()
+
+    def leave(self, throttle: Throttle) -> None:
+        """
+        Let somebody wait no more.
+        """
+        self._waiting.pop(throttle, None)
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refill(self) -> None:
+        """
+        Put in what has become due.
+        """
+        now = self._clock.seconds()
+        self._level = min(self._most, self._level + (now - self._at) * self.rate)
+        self._at = now
+
+    def _start(self) -> None:
+        """
+        Come back when it is not dry.
+        """
+        if self._timer is None:
+            wait = max(_SHORTEST_WAIT, -self._level / self.rate)
+            self._timer = self._clock.callLater(wait, self._look)
+
+    def _look(self) -> None:
+        """
+        Release all that wait, if it is not dry any more.
+        """
+        self._timer = None
+        if self.isDry:
+            self._start()
+            return
+        waiting, self._waiting = self._waiting, {}
+        for throttle in waiting:
+            throttle.refilled()
+
+
+class Buckets(NamedTuple):
+    """
+    Those of both directions.
+
+    @ivar toRemote: What clients send.
+    @ivar toClient: What remote hosts send.
+    """
+
+    toRemote: Bucket
+    toClient: Bucket
+
+
+def bucketsOf(clock: IReactorTime, rate: float) -> Buckets:
+    """
+    Make buckets for a rate each way.
+
+    @param rate: Octets per second.
+    """
+    return Buckets(Bucket(clock, rate), Bucket(clock, rate))
+
+
+class Throttle:
+    """
+    What one direction of a tunnel takes its octets from: each of several buckets.
+
+    @ivar quantum: Octets that should be read at once.
+    """
+
+    __slots__ = ("_buckets", "_held", "_isHolding", "quantum")
+
+    def __init__(self, held: Held, buckets: Sequence[Bucket]) -> None:
+        """
+        @param held: The direction.
+        @param buckets: One at least.
+        """
+        self._held = held
+        self._buckets = buckets
+        self._isHolding = False
+        self.quantum = max(_LEAST_READ, int(min(each.rate for each in buckets) / _READS))
+
+    def spend(self, count: int) -> None:
+        """
+        Take out octets that have passed.
+        """
+        for bucket in self._buckets:
+            bucket.spend(count)
+        if not self._isHolding:
+            self._wait()
+
+    def refilled(self) -> None:
+        """
+        Learn that the bucket that was waited for is not dry any more.
+        """
+        self._isHolding = False
+        self._wait()
+        if not self._isHolding:
+            self._held.release()
+
+    def leave(self) -> None:
+        """
+        Wait no more.
+        """
+        for bucket in self._buckets:
+            bucket.leave(self)
+
+    def _wait(self) -> None:
+        """
+        Hold the direction, if one of the buckets is dry.
+        """
+        for bucket in self._buckets:
+            if bucket.isDry:
+                self._isHolding = True
+                self._held.hold()
+                bucket.wait(self)
+                return
