@@ -23,6 +23,7 @@ from socks6.server.tls import datagramContext, serverContext
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
+from socks6.tap.passwords import PasswordOptions
 from socks6.tap.readings import duration
 from socks6.tap.sessions import SessionOptions
 from socks6.tap.stack import StackOptions
@@ -33,6 +34,7 @@ from socks6.text import octets
 class Options(
     CommonOptions,
     AuthOptionMixin,
+    PasswordOptions,
     CommandOptions,
     SessionOptions,
     OutboundOptions,
@@ -45,7 +47,7 @@ class Options(
     @ivar tlsPorts: Endpoint strings to listen on with TLS.
     @ivar tlsContext: The server's side of TLS, if there are such ports.
     @ivar dtlsContext: The same of DTLS.
-    @ivar passwordFiles: The files that C{--auth file:} names.
+    @ivar passwordFiles: The files that C{--auth file:} and C{--auth htpasswd:} name.
     """
 
     command = "socks6"
@@ -61,6 +63,7 @@ class Options(
         duration(
             "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
         ),
+        *PasswordOptions.parameters,
         *SessionOptions.parameters,
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
@@ -105,11 +108,14 @@ class Options(
         Whom to let in, like file:/etc/socks6.passwd; repeatable; see --help-auth.
         """
         kind, _, argument = description.partition(":")
-        if kind == "file" and argument:
-            # twistd goes elsewhere before the file is read.
+        if kind in ("file", "htpasswd") and argument:
+            # twistd goes elsewhere before the file is read, or read again.
             self._checkPasswords(Path(argument))
             passwords = Path(argument).absolute()
             self.passwordFiles.append(passwords)
+            if kind == "htpasswd":
+                self.addChecker(self.htpasswdChecker(passwords))
+                return
             description = f"file:{passwords}"
         super().opt_auth(description)  # type: ignore[no-untyped-call]
 
