@@ -4,7 +4,7 @@ What a login costs with C{--auth htpasswd:}, for each kind of hash.
 
 How many logins there are in a second: wrong ones, each of which is verified, one after
 the other and as many at a time as may wait; and right ones, which are remembered.  Then
-how long a wrong password takes, and a user who does not exist.  Run it on a machine that
+what a wrong password costs, and a user who does not exist.  Run it on a machine that
 does nothing else::
 
     python benchmarks/logins.py
@@ -18,6 +18,7 @@ import statistics
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,27 +71,29 @@ async def rate(count: int, atATime: int, ask: Callable[[int], Deferred[Any]]) ->
     return count / (time.perf_counter() - began)
 
 
-async def milliseconds(count: int, ask: Callable[[int], Deferred[Any]]) -> str:
+async def costs(count: int, *asks: Callable[[int], Deferred[Any]]) -> list[str]:
     """
-    Measure how long a login takes.
+    Measure what logins of several kinds cost, in turns.
 
-    @return: The median, and how far a half of them are from each other.
+    @return: For each kind, the median of the processor's milliseconds, and how far a
+        half of them are from each other.
     """
-    times = []
+    times: list[list[float]] = [[] for _ in asks]
     for number in range(count):
-        began = time.perf_counter()
-        await ask(number)
-        times.append((time.perf_counter() - began) * 1000)
-    lower, middle, upper = statistics.quantiles(times, n=4)
-    return f"{middle:.1f} ({lower:.1f}-{upper:.1f})"
+        for ask, taken in zip(asks, times, strict=True):
+            began = time.process_time()
+            await ask(number)
+            taken.append((time.process_time() - began) * 1000)
+    quartiles = [statistics.quantiles(taken, n=4) for taken in times]
+    return [f"{middle:.1f} ({lower:.1f}-{upper:.1f})" for lower, middle, upper in quartiles]
 
 
 async def measure(reactor: Any, folder: Path, misses: int) -> None:
     """
     Measure everything.
     """
-    print(f"{threadCount()} threads; logins per second, and milliseconds (half of them within)")
-    heads = ("verified", f"{MAX_WAITING} at once", "remembered", "wrong, ms", "no user, ms")
+    print(f"{threadCount()} threads; logins per second, and the processor's milliseconds")
+    heads = ("verified", f"{MAX_WAITING} at once", "remembered", "wrong", "no user")
     print(f"{'':>18}", *(f"{head:>19}" for head in heads))
     for words, make in HASHES:
         path = folder / "users"
@@ -103,9 +106,8 @@ async def measure(reactor: Any, folder: Path, misses: int) -> None:
         rates = [await rate(misses, atATime, wrong) for atATime in (1, MAX_WAITING)]
         await login(checker, b"ada", b"s3cret")
         right = await rate(HITS, 1, lambda number, it=checker: login(it, b"ada", b"s3cret"))  # type: ignore[misc]
-        known = await milliseconds(misses, wrong)
-        unknown = await milliseconds(misses, lambda number, ask=wrong: ask(number, b"zoe"))  # type: ignore[misc]
-        columns = [f"{each:,.1f}" for each in (*rates, right)] + [known, unknown]
+        columns = [f"{each:,.1f}" for each in (*rates, right)]
+        columns += await costs(misses, wrong, partial(wrong, name=b"zoe"))
         print(f"{words:>18}", *(f"{column:>19}" for column in columns), flush=True)
         await checker.stopService()
 
