@@ -138,17 +138,23 @@ class Authenticator:
             identity, isWrong = await self._check(given)
             self.failed += isWrong
             return identity
-        if failures.isBarred(network):
-            self.barred += 1
-            return None
-        identity, isWrong = await self._check(given)
-        self.failed += isWrong
-        if failures.isBarred(network):
-            # Of many guesses at the same time no more count than one after the other.
-            self.barred += 1
-            return None
+        release = await failures.turn(network)
+        try:
+            if failures.isBarred(network):
+                self.barred += 1
+                return None
+            identity, isWrong = await self._check(given)
+            self.failed += isWrong
+            if failures.isBarred(network):
+                # Guesses at the same time tell no more than one after the other.
+                self.barred += 1
+                return None
+            # Before the next one's turn comes.
+            delay = failures.count(network) if isWrong else 0.0
+        finally:
+            release()
         if isWrong:
-            await deferLater(failures.clock, failures.count(network))
+            await deferLater(failures.clock, delay)
         return identity
 
     async def _check(self, given: UsernamePassword) -> tuple[Identity | None, bool]:

@@ -5,9 +5,11 @@ Who guesses passwords: failed logins, counted by where they come from.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -77,7 +79,34 @@ class FailedLogins:
         self._maxNetworks = maxNetworks
         #: Those that have failed least recently come first.
         self._records: dict[Network, _Record] = {}
+        #: Networks of which logins are being checked.
+        self._turns: dict[Network, DeferredSemaphore] = {}
         self._lines = LineQuota(clock, LINES, LINES_PERIOD, self._moreBarred)
+
+    async def turn(self, network: Network) -> Callable[[], None]:
+        """
+        Wait until fewer logins of a network are being checked than may fail, so that
+        nobody keeps others waiting by many guesses at the same time.
+
+        @return: To be called when the login has been checked.
+        """
+        turns = self._turns.setdefault(network, DeferredSemaphore(self._limit))
+        await turns.acquire()
+
+        def release() -> None:
+            turns.release()
+            if turns.tokens == turns.limit and self._turns.get(network) is turns:
+                del self._turns[network]
+
+        def releaseSoon() -> None:
+            if turns.waiting:
+                # The next one may be done at once, and so may all behind it: of a
+                # thousand, each would end the one before from deeper in the stack.
+                self.clock.callLater(0, release)
+            else:
+                release()
+
+        return releaseSoon
 
     def isBarred(self, network: Network) -> bool:
         """

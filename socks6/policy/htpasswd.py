@@ -135,8 +135,9 @@ class HtpasswdChecker(Service):
         @return: Fires when all threads have ended; never fails.
         """
         super().stopService()  # type: ignore[no-untyped-call]
+        stopped = self._verifier.stop()
         self._lines.renew()
-        return self._verifier.stop()
+        return stopped
 
     def _logUnverified(self, error: Exception) -> None:
         """

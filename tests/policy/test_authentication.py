@@ -340,7 +340,7 @@ class FailureTests(SynchronousTestCase):
         """
         return Deferred.fromCoroutine(self.authenticator.login(given, address))
 
-    def fail(self, address: Any = HERE) -> None:  # type: ignore[override]
+    def guess(self, address: Any = HERE) -> None:
         """
         Fail to log in, and wait for the answer.
         """
@@ -367,7 +367,7 @@ class FailureTests(SynchronousTestCase):
         sends; others are not, and later it is not, either.
         """
         for _ in range(3):
-            self.fail()
+            self.guess()
         asked = len(self.checker.asked)
         for given in (ADA, EVE):
             self.assertIsNone(self.successResultOf(self.login(given)))
@@ -384,15 +384,69 @@ class FailureTests(SynchronousTestCase):
         Of IPv6, the network counts.
         """
         for number in range(3):
-            self.fail(IPv6Address(f"2001:db8::{number}"))
+            self.guess(IPv6Address(f"2001:db8::{number}"))
         self.assertIsNone(self.successResultOf(self.login(ADA, IPv6Address("2001:db8::9"))))
         other = self.login(ADA, IPv6Address("2001:db8:0:1::9"))
         self.assertEqual(self.successResultOf(other), identity(b"ada"))
 
     def test_manyAtATime(self) -> None:
         """
-        Guesses at the same time tell no more than those one after the other: what comes
-        of the others is not told, even if it is right.
+        Guesses at the same time tell no more than those one after the other: no more
+        are checked at a time than may fail, and what comes of those that are left then
+        is not told, even if it is right.
+        """
+        answers: list[Deferred[bytes]] = []
+
+        def wait(credentials: object) -> Deferred[bytes]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.authenticator = self.guarded(FunctionChecker(wait))
+        results = [self.login() for _ in range(9)]
+        self.assertEqual(len(answers), 3)
+        for number in range(3):
+            answers[number].errback(UnauthorizedLogin())
+            self.clock.advance(0)
+        # Two have had their turn before the last failure, and then nobody.
+        self.assertEqual(len(answers), 5)
+        answers[3].callback(b"ada")
+        answers[4].errback(UnauthorizedLogin())
+        self.clock.advance(0)
+        self.assertEqual([self.successResultOf(each) for each in results[3:]], [None] * 6)
+        for each in results[:3]:
+            self.assertNoResult(each)
+        self.clock.advance(5)
+        self.assertEqual([self.successResultOf(each) for each in results[:3]], [None] * 3)
+        self.assertEqual((self.authenticator.failed, self.authenticator.barred), (4, 6))
+
+    def test_crowd(self) -> None:
+        """
+        Any number may log in at the same time, if they are right.
+        """
+        results = [self.login() for _ in range(20)]
+        self.assertEqual([self.successResultOf(each) for each in results], [identity(b"ada")] * 20)
+
+    def test_crowdOfGuesses(self) -> None:
+        """
+        Nor do so many who wait break anything when all of them are refused.
+        """
+        answers: list[Deferred[bytes]] = []
+
+        def wait(credentials: object) -> Deferred[bytes]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.authenticator = self.guarded(FunctionChecker(wait))
+        results = [self.login() for _ in range(2000)]
+        while answers:
+            answers.pop().errback(UnauthorizedLogin())
+            self.clock.advance(0)
+        self.clock.advance(5)
+        self.assertEqual([self.successResultOf(each) for each in results], [None] * 2000)
+
+    def test_cancelCheck(self) -> None:
+        """
+        Who leaves while he is checked, or waits for that, gives his turn to others.
         """
         answers: list[Deferred[bytes]] = []
 
@@ -402,16 +456,14 @@ class FailureTests(SynchronousTestCase):
 
         self.authenticator = self.guarded(FunctionChecker(wait))
         results = [self.login() for _ in range(5)]
-        for answer in answers[:3]:
-            answer.errback(UnauthorizedLogin())
+        for each in (results[3], results[0]):
+            each.cancel()
+            self.failureResultOf(each, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(len(answers), 4)
         answers[3].callback(b"ada")
-        answers[4].errback(UnauthorizedLogin())
-        self.assertEqual([self.successResultOf(each) for each in results[3:]], [None, None])
-        for each in results[:3]:
-            self.assertNoResult(each)
-        self.clock.advance(5)
-        self.assertEqual([self.successResultOf(each) for each in results[:3]], [None] * 3)
-        self.assertEqual((self.authenticator.failed, self.authenticator.barred), (4, 2))
+        self.assertEqual(self.successResultOf(results[4]), identity(b"ada"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_cancelDelay(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Network
 from typing import Any
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -98,6 +99,28 @@ class FailedLoginsTests(SynchronousTestCase):
         self.assertEqual(failures.count(THERE), 0.25)
         self.clock.advance(60)
         self.assertEqual(failures.count(HERE), 0.25)
+
+    def test_turns(self) -> None:
+        """
+        Of a network no more logins are checked at a time than may fail; nothing is kept
+        in mind afterwards.
+        """
+        failures = FailedLogins(self.clock, 2, 60.0)
+        turns = [Deferred.fromCoroutine(failures.turn(HERE)) for _ in range(5)]
+        releases = [self.successResultOf(turn) for turn in turns[:2]]
+        self.successResultOf(Deferred.fromCoroutine(failures.turn(THERE)))()
+        turns[2].cancel()
+        self.failureResultOf(turns[2], CancelledError)
+        self.assertNoResult(turns[3])
+        releases[0]()
+        self.clock.advance(0)
+        releases.append(self.successResultOf(turns[3]))
+        self.assertNoResult(turns[4])
+        for release in releases[1:]:
+            release()
+        self.clock.advance(0)
+        self.successResultOf(turns[4])()
+        self.assertEqual(failures._turns, {})
 
     def test_bounded(self) -> None:
         """

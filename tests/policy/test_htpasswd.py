@@ -263,14 +263,21 @@ class HtpasswdCheckerTests(SynchronousTestCase):
         had to say.
         """
         self.checker.startService()
-        first, second = self.ask(), self.ask(b"eve")
+        first, second, third = self.ask(), self.ask(b"eve"), self.ask(b"zoe")
         stopped = self.checker.stopService()
         self.failureResultOf(second, TooBusy)
+        self.failureResultOf(third, TooBusy)
         self.assertNoResult(stopped)
         self.threads.runAll()
         self.successResultOf(stopped)
         self.assertEqual(self.successResultOf(first), b"ada")
-        self.assertEqual(len(self.lines), 1)
+        self.assertEqual(
+            self.lines,
+            [
+                f"{self.path}: a password could not be verified: no more passwords are verified",
+                f"{self.path}: 1 more passwords could not be verified",
+            ],
+        )
 
     def test_stopUnused(self) -> None:
         """
