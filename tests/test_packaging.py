@@ -9,6 +9,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
+from twisted.cred.strcred import ICheckerFactory
 from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
@@ -98,6 +99,18 @@ class MetadataTests(SynchronousTestCase):
         self.assertIn("socks6[redis]", extras["test"].split())
         self.assertNotIn("txredisapi", self.metadata["options"]["install_requires"])
 
+    def test_htpasswd(self) -> None:
+        """
+        So is what C{--auth htpasswd:} needs.
+        """
+        extras = self.metadata["options.extras_require"]
+        self.assertEqual(
+            extras["htpasswd"].split(), ["argon2-cffi", ">=", "23.1", "bcrypt", ">=", "4.0"]
+        )
+        self.assertIn("socks6[htpasswd]", extras["test"].split())
+        for library in ("argon2-cffi", "bcrypt"):
+            self.assertNotIn(library, self.metadata["options"]["install_requires"])
+
 
 class PluginTests(SynchronousTestCase):
     """
@@ -123,6 +136,19 @@ class PluginTests(SynchronousTestCase):
         interface = IStreamClientEndpointStringParserWithReactor
         [parser] = [plugin for plugin in getPlugins(interface) if plugin.prefix == "socks6"]
         verifyObject(interface, parser)
+
+    def test_checkerFactory(self) -> None:
+        """
+        C{--auth htpasswd:} exists, once; without a file it is a mistake.
+        """
+        [factory] = [each for each in getPlugins(ICheckerFactory) if each.authType == "htpasswd"]
+        verifyObject(ICheckerFactory, factory)
+        self.assertRaises(ValueError, factory.generateChecker, "")
+        path = Path(self.mktemp())
+        path.write_bytes(b"")
+        checker = factory.generateChecker(str(path))
+        self.assertEqual(checker.path, path.absolute())
+        self.assertEqual(checker.credentialInterfaces, factory.credentialInterfaces)
 
     def test_importsNoReactor(self) -> None:
         """

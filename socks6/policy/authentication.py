@@ -7,15 +7,20 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import LoginFailed
 from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from socks6.policy.failures import FailedLogins
+from socks6.policy.networks import networkOf
+from socks6.policy.verifier import TooBusy
 from socks6.text import printable
 from socks6.values.codes import AuthenticationMethod
 from socks6.values.messages import Request
@@ -72,22 +77,33 @@ class Authenticator:
     The proxy's policy on authentication.
 
     @ivar required: Whether a request must authenticate at all.
+    @ivar failed: How many logins were wrong so far.
+    @ivar barred: How many were refused without a look, or in spite of it, because of
+        where they came from.
     """
 
     _log = Logger()
 
-    def __init__(self, checkers: Sequence[ICredentialsChecker] = ()) -> None:
+    def __init__(
+        self,
+        checkers: Sequence[ICredentialsChecker] = (),
+        failures: FailedLogins | None = None,
+    ) -> None:
         """
         @param checkers: Who knows the passwords: a user whom one of them knows
             is let in.  Each must take L{IUsernamePassword}.  None: no
             authentication is required.
+        @param failures: Slows those who guess, and bars them; L{None}: nobody does.
         @raise ValueError: A checker does not take user names and passwords.
         """
         for checker in checkers:
             if IUsernamePassword not in checker.credentialInterfaces:
                 raise ValueError(f"{checker!r} does not check user names and passwords")
         self._checkers: tuple[Any, ...] = tuple(checkers)
+        self._failures = failures
         self.required = bool(checkers)
+        self.failed = 0
+        self.barred = 0
 
     def credentialsIn(self, request: Request) -> UsernamePassword | None:
         """
@@ -103,17 +119,58 @@ class Authenticator:
         offered = request.options.first(AuthenticationMethods)
         return offered is not None and AuthenticationMethod.USERNAME_PASSWORD in offered.methods
 
-    async def login(self, given: UsernamePassword) -> Identity | None:
+    async def login(
+        self, given: UsernamePassword, address: IPv4Address | IPv6Address | None = None
+    ) -> Identity | None:
         """
         Check a user name and password.
 
+        What is wrong is answered later and later, without a thread or anything else
+        that others need.
+
+        @param address: Where the client is; L{None}: it has no address, and then its
+            failures are not held against anybody.
         @return: Who it is, or L{None} if nobody: unknown user, wrong password,
-            or a checker that failed (that is logged).
+            a checker that failed (that is logged), or too many failures before.
+        """
+        failures, network = self._failures, networkOf(address)
+        if failures is None or network is None:
+            identity, isWrong = await self._check(given)
+            self.failed += isWrong
+            return identity
+        release = await failures.turn(network)
+        try:
+            if failures.isBarred(network):
+                self.barred += 1
+                return None
+            identity, isWrong = await self._check(given)
+            self.failed += isWrong
+            if failures.isBarred(network):
+                # Guesses at the same time tell no more than one after the other.
+                self.barred += 1
+                return None
+            # Before the next one's turn comes.
+            delay = failures.count(network) if isWrong else 0.0
+        finally:
+            release()
+        if isWrong:
+            await deferLater(failures.clock, delay)
+        return identity
+
+    async def _check(self, given: UsernamePassword) -> tuple[Identity | None, bool]:
+        """
+        Ask the checkers.
+
+        @return: Who it is, and whether it is nobody for sure, as all checkers say so.
         """
         credentials = _Credentials(given)
+        isWrong = True
         for checker in self._checkers:
             try:
                 name = _nameOf(await maybeDeferred(checker.requestAvatarId, credentials))
+            except TooBusy:
+                isWrong = False
+                continue
             except (LoginFailed, ValueError):
                 # ValueError: a name that this checker cannot even look up, as
                 # it is no text or contains a NUL.
@@ -122,9 +179,10 @@ class Authenticator:
                 raise
             except Exception:  # noqa: BLE001  a checker of the user's may fail in any way
                 self._log.failure("A credentials checker failed")
+                isWrong = False
                 continue
-            return Identity(AuthenticationMethod.USERNAME_PASSWORD, name)
-        return None
+            return Identity(AuthenticationMethod.USERNAME_PASSWORD, name), False
+        return None, isWrong
 
 
 def _nameOf(avatarID: bytes | str | tuple[()]) -> bytes:

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -29,6 +29,7 @@ from socks6.interfaces import (
     SessionTrust,
 )
 from socks6.policy.authentication import Identity
+from socks6.policy.networks import networkOf
 from socks6.policy.stores.memory import MemorySessionStore
 from socks6.quota import LineQuota
 from socks6.values.codes import MAX_TOKEN_WINDOW_SIZE, AuthenticationMethod, TokenOutcome
@@ -294,12 +295,10 @@ def ownerOf(identity: Identity, client: Client) -> bytes:
     """
     if identity.method is not AuthenticationMethod.NONE_REQUIRED:
         return b"user " + identity.name
-    address = client.address
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is None:
-            return b"ipv6 " + address.packed[:8]
-        address = address.ipv4_mapped
-    return b"elsewhere" if address is None else b"ipv4 " + address.packed
+    network = networkOf(client.address)
+    if isinstance(network, IPv6Network):
+        return b"ipv6 " + network.network_address.packed[:8]
+    return b"elsewhere" if network is None else b"ipv4 " + network.packed
 
 
 def _idempotenceOptions(

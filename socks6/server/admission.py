@@ -4,9 +4,11 @@ Who is let in: credentials and sessions.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.internet.defer import Deferred, TimeoutError
 
 from socks6.interfaces import SessionStoreFailed
 from socks6.machine.server import REFUSAL
@@ -18,12 +20,21 @@ from socks6.text import words
 from socks6.values.address import ipAddress
 from socks6.values.codes import AuthenticationMethod, AuthenticationResult, TokenOutcome
 from socks6.values.messages import AuthenticationReply, Request, UsernamePasswordReply
-from socks6.values.options import NO_OPTIONS, OptionList, SessionID, SessionInvalid
+from socks6.values.options import (
+    NO_OPTIONS,
+    OptionList,
+    SessionID,
+    SessionInvalid,
+    UsernamePassword,
+)
 
-_Membership = TypeVar("_Membership", Membership, Membership | None)
+_Result = TypeVar("_Result")
 
 if TYPE_CHECKING:
     from socks6.server.negotiation import Negotiation
+
+#: Seconds in which whoever checks a password must have said whether it is right.
+LOGIN_TIMEOUT = 30.0
 
 #: The refusal of a request that names no session of ours.
 _INVALID = AuthenticationReply(REFUSAL.result, REFUSAL.method, OptionList([SessionInvalid()]))
@@ -63,17 +74,18 @@ async def admit(negotiation: Negotiation, request: Request) -> Admission:
     return _admitted(negotiation, identity.method, membership)
 
 
-async def _unhurried(
-    negotiation: Negotiation, call: Coroutine[Any, Any, _Membership]
-) -> _Membership:
+async def _unhurried(negotiation: Negotiation, call: Awaitable[_Result]) -> _Result:
     """
-    Wait for a session store, which has a time limit of its own.
+    Wait for something that has a time limit of its own: a session store, or those who
+    check passwords.
     """
     negotiation.isBusy = True
+    left = negotiation.timeLeft
     try:
         return await call
     finally:
         negotiation.isBusy = False
+        negotiation.timeLeft = left
 
 
 def clientOf(leg: LegProtocol) -> Client:
@@ -140,13 +152,27 @@ async def _authenticate(
     identity = None
     given = authenticator.credentialsIn(request)
     if given is not None:
-        identity = _only(expected, await authenticator.login(given))
+        identity = _only(expected, await _login(negotiation, given))
     if identity is None and authenticator.mayDemand(request):
         # See RFC 1929, section 2.
         given = await negotiation.demandCredentials()
-        identity = _only(expected, await authenticator.login(given))
+        identity = _only(expected, await _login(negotiation, given))
         negotiation.say(UsernamePasswordReply(1 if identity is None else 0))
     return identity
+
+
+async def _login(negotiation: Negotiation, given: UsernamePassword) -> Identity | None:
+    """
+    Check a user name and password.  It is not the client that takes its time then.
+    """
+    factory = negotiation.factory
+    address = clientOf(negotiation.leg).address
+    login = Deferred.fromCoroutine(factory.authenticator.login(given, address))
+    login.addTimeout(LOGIN_TIMEOUT, factory.clock)
+    try:
+        return await _unhurried(negotiation, login)
+    except TimeoutError:
+        return None
 
 
 def _only(expected: Identity | None, found: Identity | None) -> Identity | None:

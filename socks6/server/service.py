@@ -15,6 +15,7 @@ from socks6.interfaces import IOutbound
 from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.policy.authentication import Authenticator
+from socks6.policy.failures import FailedLogins
 from socks6.policy.sessions import SessionService
 from socks6.relay.pipes import CAN_SPLICE, PipePool
 from socks6.server.associations import Associations
@@ -37,6 +38,7 @@ def proxyService(
     endpoints: Sequence[IStreamServerEndpoint],
     checkers: Sequence[ICredentialsChecker] = (),
     *,
+    failures: FailedLogins | None = None,
     outbound: IOutbound | None = None,
     sessions: SessionService | None = None,
     binder: Binder | None = None,
@@ -57,6 +59,8 @@ def proxyService(
         L{TLSServerEndpoint<socks6.server.tls.TLSServerEndpoint>}.
     @param checkers: Who knows the users' passwords (L{Authenticator}).  None:
         everybody who can connect may use the proxy.
+    @param failures: Slows those who guess passwords, and bars them; by default, nobody
+        does.
     @param outbound: The way to remote hosts; by default straight from this
         machine, with names looked up in threads of the proxy's own, and then
         C{connectTimeout} holds.
@@ -90,7 +94,7 @@ def proxyService(
     factory = SOCKS6ServerFactory(
         reactor,
         outbound or DirectOutbound(reactor, connectTimeout, ThreadedResolver(threads), multipath),
-        Authenticator(checkers),
+        Authenticator(checkers, failures),
         sessions=sessions,
         binder=binder,
         associations=associations,

@@ -227,6 +227,21 @@ class Conversation:
         self.stop()
         self._close()
 
+    @property
+    def timeLeft(self) -> float:
+        """
+        How many seconds the client still has to say what it wants and who it is.
+        """
+        return self._deadline.getTime() - self.factory.clock.seconds()
+
+    @timeLeft.setter
+    def timeLeft(self, seconds: float) -> None:
+        """
+        Give the client that many seconds, if it is waited for at all.
+        """
+        if self._deadline.active():
+            self._deadline.reset(seconds)
+
     def _logPeer(self, error: PeerError) -> None:
         """
         Take note of what the client did wrong.

@@ -23,6 +23,7 @@ from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.limits import LimitOptions
 from socks6.tap.outbound import OutboundOptions
+from socks6.tap.passwords import PasswordOptions
 from socks6.tap.readings import duration
 from socks6.tap.reloading import Reloadable
 from socks6.tap.sessions import SessionOptions
@@ -34,6 +35,7 @@ from socks6.text import octets
 class Options(
     CommonOptions,
     AuthOptionMixin,
+    PasswordOptions,
     CommandOptions,
     SessionOptions,
     OutboundOptions,
@@ -47,7 +49,7 @@ class Options(
     @ivar tlsPorts: Endpoint strings to listen on with TLS.
     @ivar tlsContext: The server's side of TLS, if there are such ports.
     @ivar dtlsContext: The same of DTLS.
-    @ivar passwordFiles: The files that C{--auth file:} names.
+    @ivar passwordFiles: The files that C{--auth file:} and C{--auth htpasswd:} name.
     """
 
     command = "socks6"
@@ -63,6 +65,7 @@ class Options(
         duration(
             "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
         ),
+        *PasswordOptions.parameters,
         *SessionOptions.parameters,
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
@@ -108,11 +111,14 @@ class Options(
         Whom to let in, like file:/etc/socks6.passwd; repeatable; see --help-auth.
         """
         kind, _, argument = description.partition(":")
-        if kind == "file" and argument:
-            # twistd goes elsewhere before the file is read.
+        if kind in ("file", "htpasswd") and argument:
+            # twistd goes elsewhere before the file is read, or read again.
             self._checkPasswords(Path(argument))
             passwords = Path(argument).absolute()
             self.passwordFiles.append(passwords)
+            if kind == "htpasswd":
+                self.addChecker(self.htpasswdChecker(passwords))
+                return
             description = f"file:{passwords}"
         super().opt_auth(description)  # type: ignore[no-untyped-call]
 
@@ -185,8 +191,13 @@ class Options(
         """
         What is read again on SIGHUP, by the words for it.
         """
-        contents: dict[str, Reloadable | None] = {"certificates": self.tlsContext}
-        return {name: content for name, content in contents.items() if content is not None}
+        contents: dict[str, Reloadable] = {}
+        if self.tlsContext is not None:
+            contents["certificates"] = self.tlsContext
+        checkers = [checker for checker in self.checkers if isinstance(checker, Reloadable)]
+        for number, checker in enumerate(checkers, 1):
+            contents["passwords" if len(checkers) == 1 else f"passwords {number}"] = checker
+        return contents
 
     def _checkTLS(self) -> None:
         """

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from twisted.application.service import Service
 from twisted.internet.error import ReactorNotRunning
@@ -24,6 +24,7 @@ _MISTAKES = (OSError, ValueError, UsageError, usage.UsageError)
 _SIGNAL: int | None = getattr(signal, "SIGHUP", None)
 
 
+@runtime_checkable
 class Reloadable(Protocol):
     """
     What was read from a file.

@@ -44,6 +44,9 @@ def makeService(options: Options) -> IService:
     service = CommandLineService(options)
     sessions = options.sessionService(reactor)
     sessions.setServiceParent(service)  # type: ignore[no-untyped-call]
+    for checker in options.checkers:
+        if IService.providedBy(checker):
+            checker.setServiceParent(service)  # type: ignore[no-untyped-call]
     reloading = ReloadingService(reactor, options.reloadables)
     reloading.setServiceParent(service)  # type: ignore[no-untyped-call]
     outbound = options.outbound(reactor, secret)
@@ -65,6 +68,7 @@ def makeService(options: Options) -> IService:
         reactor,
         endpoints,
         options.checkers,
+        failures=options.failures(reactor),
         outbound=outbound,
         sessions=sessions,
         binder=options.binder(reactor, backlog=isAlone) if isDirect else None,

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
 from socks6.interfaces import OutboundFailed, OutboundRequest
+from socks6.server.admission import LOGIN_TIMEOUT
 from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.serving.conversation import EARLY_DATA_LIMIT
@@ -400,7 +401,8 @@ class SlowCheckerTests(ProxyTestCase):
 
     def test_stubbornWhenTooLate(self) -> None:
         """
-        The same for a client that took too long: it hears nothing.
+        The same for a checker that took too long: the client is refused, whatever it
+        makes of that.
         """
 
         def deny(answer: Deferred[bytes]) -> None:
@@ -410,30 +412,49 @@ class SlowCheckerTests(ProxyTestCase):
         self.patch(self.checker, "requestAvatarId", lambda given: answer)
         client = self.dial(self.checker)
         client.send(request(ADA_DATA))
-        self.network.elapse(10)
-        self.assertEqual(client.received, b"")
+        self.network.elapse(LOGIN_TIMEOUT)
+        self.assertEqual(client.received, REFUSED)
         self.leave(client)
         self.assertOver()
         self.assertEqual(len(self.lines), 1)
 
     def test_tooLate(self) -> None:
         """
-        The time limit for requests includes the checker's time.
+        The checker's time is not the client's, and has a limit of its own.
         """
-        for sent in (request(ADA_DATA), request(methods()) + ADA):
+        for sent, refusal in (
+            (request(ADA_DATA), REFUSED),
+            (request(methods()) + ADA, WRONG + REFUSED),
+        ):
             client = self.dial(self.checker, requestTimeout=7.0)
             client.send(sent)
             client.take()
-            self.network.elapse(6.9)
+            self.network.elapse(LOGIN_TIMEOUT - 0.1)
             self.assertFalse(client.ended)
             self.network.elapse(0.1)
-            self.assertEqual(client.take(), b"")
+            self.assertEqual(client.take(), refusal)
             self.leave(client)
             self.assertOver()
         self.assertEqual(self.checker.cancelled, 2)
         self.assertEqual(len(self.lines), 2)
         for line in self.lines:
-            self.assertIn(" - connect 203.0.113.1:443: no authenticated request within 7 s", line)
+            self.assertIn(" - connect 203.0.113.1:443: authentication failed", line)
+
+    def test_timeAfterwards(self) -> None:
+        """
+        After the checker has taken its time, the client has as much left as before.
+        """
+        client = self.dial(self.checker, requestTimeout=7.0)
+        self.network.elapse(3)
+        client.send(request(EVE_DATA + methods()))
+        self.network.elapse(20)
+        self.checker.deny()
+        self.assertEqual(client.take(), DEMAND)
+        self.network.elapse(3.9)
+        self.assertFalse(client.ended)
+        self.network.elapse(0.1)
+        self.leave(client)
+        self.assertOver()
 
     def test_boundedMeanwhile(self) -> None:
         """

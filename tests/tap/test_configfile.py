@@ -215,12 +215,12 @@ class MistakeTests(ConfigurationTestCase):
             ("conect-timeout", "connect-timeout"),
             ("Anonymous", "anonymous"),
             ("p", "port"),
-            ("config", "connect-timeout"),
         ):
             self.assertEqual(
                 self.mistake(f"{name} = 1"),
                 f"there is no option {name!r}; the nearest one is {nearest!r}",
             )
+        self.assertIn("there is no option 'config'", self.mistake("config = 1"))
 
     def test_noSettings(self) -> None:
         """

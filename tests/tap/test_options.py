@@ -149,6 +149,7 @@ class OptionsTests(OptionsTestCase):
             "--auth=",
             "--help-auth",
             "--help-auth-type=",
+            "--auth-failures=",
             "--anonymous",
             "--connect-timeout=",
             "--request-timeout=",
@@ -170,6 +171,7 @@ class OptionsTests(OptionsTestCase):
             "[default: 30.0]",
             "[default: 10.0]",
             "[default: memory:]",
+            "[default: 10/60]",
             "[default: 600.0]",
             "[default: always]",
             "[default: 100000]",
@@ -187,7 +189,7 @@ class OptionsTests(OptionsTestCase):
         error = self.assertRaises(SystemExit, options.parseOptions, ["--help-auth"])
         self.assertEqual(error.code, 0)
         text = options.authOutput.getvalue()
-        for kind in ("file", "memory", "unix"):
+        for kind in ("file", "memory", "unix", "htpasswd"):
             self.assertIn(f"\n  {kind}", text)
         self.assertNotIn("\n  anonymous", text)
 
@@ -361,6 +363,7 @@ class ImportTests(OptionsTestCase):
             "sys.exit('twisted.internet.reactor' in sys.modules)\n"
         )
         arguments = ["--port", "tcp:1080", "--auth", "memory:ada:s3cret"]
+        arguments += ["--auth", f"htpasswd:{Path(self.file('empty', b'')).resolve()}"]
         arguments += ["--tls-port", "1443", "--certificate", str(Path(self.pem).resolve())]
         for store in ("sqlite:sessions", "redis://127.0.0.1:6379/0"):
             finished = subprocess.run(

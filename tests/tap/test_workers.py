@@ -256,7 +256,7 @@ class ServiceTests(WorkersTestCase):
         self.assertEqual(self.lines[-1], "Reloaded: certificates, workers")
         self.assertNotEqual(copy.read_bytes(), before)
         self.assertEqual(copy.read_bytes(), path.read_bytes())
-        self.assertEqual([child.written[-2:] for child in self.children], [b"\n\n"] * 2)
+        self.assertEqual([child.written[-2:] for child in self.children], [b"\nr"] * 2)
         self.stopAll(service)
 
     def test_nothingToReload(self) -> None:

@@ -189,25 +189,25 @@ class SupervisorTests(MemoryTestCase):
         self.assertEqual(self.failures, 1)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_tell(self) -> None:
+    def test_reload(self) -> None:
         """
         All workers are told to reload, those that do not serve yet as well, but for those
         that are not there, whether or not that is known.
         """
         first, second = self.start()
         self.supervisor.reload()
-        self.assertEqual(first.written, b"1 briefing\n\n")
-        self.assertEqual(second.written, b"2 briefing\n\n")
+        self.assertEqual(first.written, b"1 briefing\nr")
+        self.assertEqual(second.written, b"2 briefing\nr")
         first.end(signal=9)
         second.isOver = True
         self.supervisor.reload()
         self.reactor.advance(0.5)
         third = self.newest(3)
         self.supervisor.reload()
-        self.assertEqual(third.written, b"1 briefing\n\n")
+        self.assertEqual(third.written, b"1 briefing\nr")
         self.supervisor.stopService()
         self.supervisor.reload()
-        self.assertEqual(third.written, b"1 briefing\n\n")
+        self.assertEqual(third.written, b"1 briefing\nrs")
 
     def test_stops(self) -> None:
         """
