@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
+from socks6.policy.rulebook import RuleBook
 from socks6.policy.sessions import SessionService
 from socks6.server.associate import associate
 from socks6.server.associations import Associations
@@ -62,6 +63,7 @@ class SOCKS6ServerFactory(ServingFactory):
         sessions: SessionService | None = None,
         binder: Binder | None = None,
         associations: Associations | None = None,
+        rules: RuleBook | None = None,
         requestTimeout: float = 10.0,
         idleTimeout: float | None = None,
         codec: Codec = DEFAULT_CODEC,
@@ -74,6 +76,8 @@ class SOCKS6ServerFactory(ServingFactory):
         @param binder: Opens ports for clients; by default, BIND is not supported.
         @param associations: Those of the proxy; by default, UDP ASSOCIATE is not
             supported.
+        @param rules: Who may go where; by default, only clients on this machine reach
+            what is not of the public internet.
         @param requestTimeout: Seconds that a client may take to say what it
             wants and who it is.
         @param idleTimeout: Seconds without an octet either way after which a
@@ -88,6 +92,7 @@ class SOCKS6ServerFactory(ServingFactory):
         self.sessions = sessions or SessionService(clock)
         self.binder = binder
         self.associations = associations
+        self.rules = rules or RuleBook()
         self.codec = codec
         self.operations = operations
 

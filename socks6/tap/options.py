@@ -24,6 +24,7 @@ from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
+from socks6.tap.rules import RuleOptions, report
 from socks6.tap.sessions import SessionOptions
 from socks6.tap.stack import StackOptions
 from socks6.tap.workers import WorkerOptions
@@ -38,6 +39,7 @@ class Options(
     OutboundOptions,
     StackOptions,
     WorkerOptions,
+    RuleOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -65,6 +67,7 @@ class Options(
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
         *WorkerOptions.parameters,
+        *RuleOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -72,6 +75,7 @@ class Options(
         *SessionOptions.flags,
         *OutboundOptions.flags,
         *StackOptions.flags,
+        *RuleOptions.flags,
     ]
 
     def __init__(self) -> None:
@@ -81,6 +85,7 @@ class Options(
         CommonOptions.__init__(self)
         CommandOptions.__init__(self)
         WorkerOptions.__init__(self)
+        RuleOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: CertificateOptions | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -168,6 +173,10 @@ class Options(
         for port in self.tlsPorts:
             closed = bool(self.checkers or self["client-ca"])
             self.checkOpenness(port, closed, "--auth, --client-ca or --anonymous")
+        self.checkRules()
+        if self["check"]:
+            print(report(self))  # noqa: T201
+            raise SystemExit(0)
 
     @property
     def checkers(self) -> list[ICredentialsChecker]:
