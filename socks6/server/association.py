@@ -127,7 +127,7 @@ class Association:
     One association.
 
     Its memory is bounded: L{MAX_ROUTES} routes with headers of up to 265 octets, as many
-    sources and names, these with up to L{_MAX_HOSTS} addresses, and L{MAX_PENDING} octets
+    sources and names, these with up to C{_MAX_HOSTS} addresses, and L{MAX_PENDING} octets
     that wait for names.
 
     @ivar identifier: Its ID.

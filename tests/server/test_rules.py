@@ -315,6 +315,8 @@ class DatagramTests(AssociationsTestCase):
             self.send(opened, remote=bytes.fromhex("0035 01 c6290004"))
         self.assertEqual(relay.take(), [])
         self.assertDropped(not_allowed=2)
+        # What was denied is remembered, as what was allowed is.
+        self.assertEqual(len(opened.headers), 2)
 
     def test_names(self) -> None:
         """
