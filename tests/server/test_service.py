@@ -30,7 +30,6 @@ from tests.server.harness import (
     REFUSED,
     WELCOME,
     ProxyTestCase,
-    failure,
     authenticationData,
     failure,
     passwords,
