@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
@@ -51,6 +52,13 @@ class FirstOctets:
     taken: int = 0
 
 
+def noObjection(host: IPv4Address | IPv6Address) -> str | None:
+    """
+    Let every address be connected to.
+    """
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class OutboundRequest:
     """
@@ -66,6 +74,8 @@ class OutboundRequest:
         with what asks for it, and a failure is the end of the connection.
     @ivar first: What may leave in the first packet, and arrive there twice then, if this
         way out can do that; L{None}: nothing may.
+    @ivar objection: Is asked about each address before it is connected to, by a way out
+        that knows the addresses, and says why it may not be; L{None}: it may.
     """
 
     address: Address
@@ -73,6 +83,9 @@ class OutboundRequest:
     session: bytes | None = field(default=None, repr=False)
     optimistic: bool = False
     first: FirstOctets | None = None
+    objection: Callable[[IPv4Address | IPv6Address], str | None] = field(
+        default=noObjection, repr=False, compare=False
+    )
 
 
 class IOutbound(Interface):
@@ -83,7 +96,8 @@ class IOutbound(Interface):
     isDirect: bool = Attribute(
         """
         Whether the connections it makes are those with the remote hosts, and do not
-        end at another proxy: then what is set on them is in force on the whole way.
+        end at another proxy: then what is set on them is in force on the whole way, and
+        it asks L{OutboundRequest.objection} about each address.
         """
     )
 

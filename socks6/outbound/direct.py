@@ -40,6 +40,8 @@ _MOST_TELLING = (
     ReplyCode.NETWORK_UNREACHABLE,
     ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED,
     ReplyCode.GENERAL_FAILURE,
+    # Only when nothing was tried.
+    ReplyCode.NOT_ALLOWED,
 )
 
 
@@ -142,6 +144,7 @@ class _Race:
         self._clock = clock
         self._protocol = protocol
         self._port = request.address.port
+        self._objection = request.objection
         self._typeOfService = request.typeOfService
         self._first = request.first
         #: What may leave in the next SYN.
@@ -185,13 +188,19 @@ class _Race:
 
     def run(self, hosts: Sequence[IPAddress]) -> None:
         """
-        Try addresses, in that order.
+        Try addresses, in that order, as far as nothing speaks against them.
         """
         if self._ended:
             return
-        self._hosts = [host for host in hosts if not _isUnspecified(host)]
+        specified = [host for host in hosts if not _isUnspecified(host)]
+        objections = {host: self._objection(host) for host in specified}
+        # These very addresses are connected to: nobody looks a name up a second time.
+        self._hosts = [host for host in specified if objections[host] is None]
         if self._hosts:
             self._tryNext()
+        elif specified:
+            reasons = dict.fromkeys(filter(None, objections.values()))
+            self.fail(OutboundFailed(ReplyCode.NOT_ALLOWED, "; ".join(reasons)))
         elif hosts:
             # The kernel would take it for this machine.
             self.fail(

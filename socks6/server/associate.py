@@ -17,7 +17,7 @@ from socks6.server.negotiation import Negotiation
 from socks6.server.stack import typeOfServiceWishes
 from socks6.sockets import setTypeOfService
 from socks6.values.address import addressFromText
-from socks6.values.codes import Leg, ReplyCode
+from socks6.values.codes import Command, Leg, ReplyCode
 from socks6.values.messages import AssociationInitialization, Request
 from socks6.values.options import NO_OPTIONS, IPTypeOfService, OptionList
 
@@ -36,6 +36,11 @@ async def associate(negotiation: Negotiation, request: Request) -> None:
     if not associations.mayOpen(owner):
         negotiation.fail(ReplyCode.NOT_ALLOWED, "too many associations")
         return
+    check = negotiation.check(Command.UDP_ASSOCIATE)
+    verdict = check.client()
+    if not verdict.allowed:
+        negotiation.fail(ReplyCode.NOT_ALLOWED, verdict.reason)
+        return
     own = ownAddress(negotiation)
     policy = associations.policy
     try:
@@ -53,7 +58,7 @@ async def associate(negotiation: Negotiation, request: Request) -> None:
     assert negotiation.record is not None
     # What the operator's log should name, as the wish may name nothing.
     negotiation.record.destination = bound
-    association = associations.open(handle, owner, typeOfService)
+    association = associations.open(handle, owner, typeOfService, check)
     try:
         negotiation.reply(ReplyCode.SUCCESS, bound, options)
         await _serve(negotiation, association)

@@ -5,6 +5,7 @@ One UDP association: datagrams between a client and remote hosts.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Structure
 
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 
 from socks6.datagramreader import DatagramReader, SocketAddress
 from socks6.interfaces import OutboundFailed
+from socks6.policy.rulebook import RuleCheck
 from socks6.server.bindpolicy import BindRefused, IPAddress, openSocket
 from socks6.sockets import setTypeOfService
 from socks6.values.address import (
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 #: Destinations of an association that are remembered, and as many sources and names;
 #: of destinations and names, the oldest one makes room.
 MAX_ROUTES = 1024
+
+#: Addresses of a name that are remembered: the rules may allow only some of them.
+_MAX_HOSTS = 8
 
 #: Seconds that a look-up may take.
 LOOKUP_TIMEOUT = 10.0
@@ -75,18 +80,32 @@ class Route:
     @ivar target: The destination; L{None}: there is none, or it is not known yet.
     @ivar handle: The socket to send from, if there is a destination.
     @ivar isLocal: Whether the destination is this machine.
+    @ivar isDenied: Whether the rules deny it.
+    @ivar address: The destination as the client names it.
     @ivar pending: What waits for a name to be looked up; L{None}: nothing has to wait.
     """
 
-    __slots__ = ("association", "handle", "header", "isLocal", "pending", "port", "target")
+    __slots__ = (
+        "address",
+        "association",
+        "handle",
+        "header",
+        "isDenied",
+        "isLocal",
+        "pending",
+        "port",
+        "target",
+    )
 
-    def __init__(self, association: Association, header: bytes, port: int) -> None:
+    def __init__(self, association: Association, header: bytes, address: Address) -> None:
         self.association = association
         self.header = header
-        self.port = port
+        self.address = address
+        self.port = address.port
         self.target: SocketAddress = None
         self.handle: socket.socket | None = None
         self.isLocal = False
+        self.isDenied = False
         self.pending: list[bytes] | None = None
 
 
@@ -108,7 +127,8 @@ class Association:
     One association.
 
     Its memory is bounded: L{MAX_ROUTES} routes with headers of up to 265 octets, as many
-    sources and names, and L{MAX_PENDING} octets that wait for names.
+    sources and names, these with up to C{_MAX_HOSTS} addresses, and L{MAX_PENDING} octets
+    that wait for names.
 
     @ivar identifier: Its ID.
     @ivar owner: Whom it counts against.
@@ -126,6 +146,7 @@ class Association:
         identifier: int,
         owner: bytes,
         typeOfService: int | None,
+        check: RuleCheck | None = None,
     ) -> None:
         self.identifier = identifier
         self.owner = owner
@@ -136,13 +157,14 @@ class Association:
         self.toRemote = 0
         self.toClient = 0
         self._typeOfService = typeOfService
+        self._check = check
         self._associations = associations
         #: What is put in front of what came from somewhere.
         self._sources: dict[SocketAddress, bytes] = {}
         self._readers: dict[int, DatagramReader] = {}
         self._port: ClientPort | None = None
         self._address: object = None
-        self._hosts: dict[DomainName, IPAddress] = {}
+        self._hosts: dict[DomainName, Sequence[IPAddress]] = {}
         self._lookups: dict[DomainName, _Lookup] = {}
         #: Octets that wait for these.
         self._pending = 0
@@ -164,23 +186,36 @@ class Association:
         """
         Find out where datagrams with a header go.
         """
-        route = Route(self, header, destination.port)
+        route = Route(self, header, destination)
         if isinstance(destination.host, DomainName):
-            self._resolve(route, destination.host)
+            if self._check is not None and not self._check.destination(destination).allowed:
+                # Nobody needs to know its addresses.
+                route.isDenied = True
+            else:
+                self._resolve(route, destination.host)
         else:
-            self._aim(route, destination.host)
+            self._aim(route, [destination.host])
         return route
 
-    def _aim(self, route: Route, host: IPAddress) -> None:
+    def _aim(self, route: Route, hosts: Sequence[IPAddress]) -> None:
         """
-        Send to an address, if that is one.
+        Send to the first address that is one and that the rules allow.
         """
-        if host.is_unspecified or not route.port:
+        specified = [host for host in hosts if not host.is_unspecified and route.port]
+        host = next((host for host in specified if self._mayReach(route.address, host)), None)
+        if host is None:
+            route.isDenied = bool(specified)
             return
         route.handle = self._socketFor(host)
         if route.handle is not None:
             route.target = (str(host), route.port)
             route.isLocal = self._associations.isLocal(host)
+
+    def _mayReach(self, address: Address, host: IPAddress) -> bool:
+        """
+        Tell whether the rules allow one address of a destination.
+        """
+        return self._check is None or self._check.objection(address, host) is None
 
     def _socketFor(self, host: IPAddress) -> socket.socket | None:
         """
@@ -204,9 +239,9 @@ class Association:
         """
         Look up a name, once; what is sent there meanwhile waits.
         """
-        host = self._hosts.get(name)
-        if host is not None:
-            self._aim(route, host)
+        hosts = self._hosts.get(name)
+        if hosts is not None:
+            self._aim(route, hosts)
             return
         lookup = self._lookups.get(name)
         if lookup is not None:
@@ -235,17 +270,16 @@ class Association:
             return
         # Rather from the port that the client was told of than from another one.
         own = {4 if family == socket.AF_INET else 6 for family in self._readers}
-        host = min(hosts, key=lambda host: host.version not in own, default=None)
-        if host is not None:
+        found = sorted(hosts, key=lambda host: host.version not in own)[:_MAX_HOSTS]
+        if found:
             if len(self._hosts) >= MAX_ROUTES:
                 del self._hosts[next(iter(self._hosts))]
-            self._hosts[name] = host
+            self._hosts[name] = found
         for route in lookup.waiting:
             pending, route.pending = route.pending or [], None
             self._pending -= sum(map(_cost, pending))
-            if host is not None:
-                self._aim(route, host)
-            if route.handle is None:
+            self._aim(route, found)
+            if route.handle is None and not route.isDenied:
                 # Let the next datagram try again.
                 self._associations.forget(route)
             for payload in pending:
@@ -263,6 +297,8 @@ class Association:
             else:
                 self._pending += _cost(payload)
                 route.pending.append(payload)
+        elif route.isDenied:
+            associations.dropped["not allowed"] += 1
         elif route.handle is None:
             if payload:
                 associations.dropped["nowhere to go"] += 1

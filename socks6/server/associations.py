@@ -6,7 +6,6 @@ What comes is passed on in the turn of the reactor in which it came, or not at a
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections import Counter
@@ -17,8 +16,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
+from socks6.policy.rulebook import RuleCheck
 from socks6.server.association import MAX_ROUTES, Association, ClientPort, Route
-from socks6.server.bindpolicy import BindPolicy, IPAddress
+from socks6.server.bindpolicy import BindPolicy, IPAddress, isThisMachine
 from socks6.values.address import Address, DomainName
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
@@ -97,7 +97,11 @@ class Associations:
         return self._owned[owner] < self.limits.perOwner
 
     def open(
-        self, handle: socket.socket, owner: bytes, typeOfService: int | None = None
+        self,
+        handle: socket.socket,
+        owner: bytes,
+        typeOfService: int | None = None,
+        check: RuleCheck | None = None,
     ) -> Association:
         """
         Begin an association.
@@ -105,11 +109,12 @@ class Associations:
         @param handle: The bound socket for remote hosts.
         @param owner: Whom it counts against.
         @param typeOfService: The IP type of service of what is sent to them.
+        @param check: What the rules say about them; L{None}: nothing.
         """
         identifier = int.from_bytes(os.urandom(4), "big")
         while identifier in self._byID:
             identifier = int.from_bytes(os.urandom(4), "big")
-        association = Association(self, identifier, owner, typeOfService)
+        association = Association(self, identifier, owner, typeOfService, check)
         self._byID[identifier] = association
         self._owned[owner] += 1
         association.addSocket(handle)
@@ -216,7 +221,7 @@ class Associations:
         Find out where datagrams with a header go, and remember it.
         """
         route = association.route(header, destination)
-        if route.handle is not None or route.pending is not None:
+        if route.handle is not None or route.pending is not None or route.isDenied:
             if len(association.headers) >= MAX_ROUTES:
                 self.forget(self._routes[next(iter(association.headers))])
             self._routes[header] = route
@@ -235,17 +240,7 @@ class Associations:
         """
         Tell whether an address leads back to this machine.
         """
-        if host in self.policy.advertised.values():
-            return True
-        family = socket.AF_INET if host.version == 4 else socket.AF_INET6
-        # What can be bound here is here.
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as test:
-                test.bind((str(host), 0))
-        except OSError as error:
-            # If we cannot tell, rather that than a loop.
-            return error.errno != errno.EADDRNOTAVAIL
-        return True
+        return host in self.policy.advertised.values() or isThisMachine(host)
 
     def _endIdle(self) -> None:
         """

@@ -6,23 +6,25 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import TimeoutError
 
 from socks6.adoption import adopt
 from socks6.fastopen import acceptFastOpen
+from socks6.policy.rulebook import RuleCheck
 from socks6.policy.sessions import ownerOf
 from socks6.relay.legs import LegProtocol
 from socks6.server.admission import clientOf
 from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress, openSocket
 from socks6.server.connect import openTunnel
-from socks6.server.listener import Listener, ListenerClosed, peerOf
+from socks6.server.listener import Listener, ListenerClosed, noObjection, peerOf
 from socks6.server.negotiation import Negotiation
 from socks6.server.stack import typeOfServiceWishes
 from socks6.sockets import localAddress
 from socks6.values.address import Address, addressFromText, ipAddress, unmapped
-from socks6.values.codes import ReplyCode
+from socks6.values.codes import Command, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import ListenBacklog, OptionList, TCPFastOpen
 
@@ -59,6 +61,7 @@ class Binder:
         session: bytes | None,
         owner: bytes,
         fastOpen: bool = False,
+        objection: Callable[[Address, int], str | None] = noObjection,
     ) -> Listener:
         """
         Open a port.
@@ -68,6 +71,7 @@ class Binder:
         @param session: Whose session may claim them.
         @param owner: Whom they count against while they wait.
         @param fastOpen: Whether data in the first packet is accepted.
+        @param objection: See L{Listener}.
         @raise BindRefused: It cannot be, or may not be.
         """
         handle = openSocket(self.policy, wish, own, socket.SOCK_STREAM)
@@ -79,7 +83,9 @@ class Binder:
             # Several addresses of ours may have the same name for remote hosts.
             handle.close()
             raise BindRefused(ReplyCode.GENERAL_FAILURE, f"{address} is another port already")
-        listener = Listener(self._reactor, handle, address, backlog, session, owner, self._hosts)
+        listener = Listener(
+            self._reactor, handle, address, backlog, session, owner, self._hosts, objection
+        )
         if backlog:
             self._claimable[address] = listener
         return listener
@@ -113,17 +119,24 @@ async def bind(negotiation: Negotiation, request: Request) -> None:
     if binder is None:
         negotiation.fail(ReplyCode.COMMAND_NOT_SUPPORTED)
         return
+    check = negotiation.check(Command.BIND)
+    verdict = check.client()
+    if not verdict.allowed:
+        negotiation.fail(ReplyCode.NOT_ALLOWED, verdict.reason)
+        return
     listener = binder.claimable(request.address)
     if listener is None:
-        await _open(negotiation, request, binder)
+        await _open(negotiation, request, binder, check)
     elif listener.session != negotiation.session:
         negotiation.fail(ReplyCode.NOT_ALLOWED, "the port belongs to another session")
     else:
         negotiation.reply(ReplyCode.SUCCESS, listener.address)
-        await _takeHost(negotiation, request, binder, listener)
+        await _takeHost(negotiation, request, binder, listener, check)
 
 
-async def _open(negotiation: Negotiation, request: Request, binder: Binder) -> None:
+async def _open(
+    negotiation: Negotiation, request: Request, binder: Binder, check: RuleCheck
+) -> None:
     """
     Open a port.
     """
@@ -142,6 +155,7 @@ async def _open(negotiation: Negotiation, request: Request, binder: Binder) -> N
             negotiation.session,
             owner,
             any(request.options.stack(TCPFastOpen)),
+            check.objectionToComer,
         )
     except BindRefused as refused:
         negotiation.fail(refused.replyCode, str(refused))
@@ -150,20 +164,27 @@ async def _open(negotiation: Negotiation, request: Request, binder: Binder) -> N
     # What the operator's log should name, as the wish may name nothing.
     negotiation.record.destination = listener.address
     try:
-        if backlog:
+        verdict = check.opened(listener.address.port)
+        if not verdict.allowed:
+            negotiation.fail(ReplyCode.NOT_ALLOWED, verdict.reason)
+        elif backlog:
             options = OptionList([ListenBacklog(backlog)])
             negotiation.reply(ReplyCode.SUCCESS, listener.address, options)
             await negotiation.untilInputEnds()
             negotiation.end("closed")
         else:
             negotiation.reply(ReplyCode.SUCCESS, listener.address)
-            await _takeHost(negotiation, request, binder, listener)
+            await _takeHost(negotiation, request, binder, listener, check)
     finally:
         binder.close(listener)
 
 
 async def _takeHost(
-    negotiation: Negotiation, request: Request, binder: Binder, listener: Listener
+    negotiation: Negotiation,
+    request: Request,
+    binder: Binder,
+    listener: Listener,
+    check: RuleCheck,
 ) -> None:
     """
     Wait for a host, and pass octets.
@@ -174,18 +195,25 @@ async def _takeHost(
     except TimeoutError:
         # Before the client hears of it, who may want to have the port again.
         listener.giveUp()
-        negotiation.fail(ReplyCode.TIMED_OUT, f"nobody connected within {timeout:g} s")
+        refused = f"; of {listener.refused} hosts, none is allowed" if listener.refused else ""
+        negotiation.fail(ReplyCode.TIMED_OUT, f"nobody connected within {timeout:g} s{refused}")
         return
     except ListenerClosed as closed:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, str(closed))
         return
     try:
         host = peerOf(handle)
+        verdict = check.comer(host, listener.address.port)
+        if not verdict.allowed:
+            handle.close()
+            negotiation.fail(ReplyCode.NOT_ALLOWED, verdict.reason)
+            return
         remote = binder.adopt(handle)
     except OSError as error:
         handle.close()
         negotiation.fail(ReplyCode.GENERAL_FAILURE, error.strerror or "")
         return
+    check.settle(verdict)
     openTunnel(negotiation, remote, host, typeOfServiceWishes(request.options))
 
 

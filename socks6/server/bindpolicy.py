@@ -193,6 +193,21 @@ def _bindToOne(handle: socket.socket, host: str, ports: Sequence[int]) -> None:
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
+def isThisMachine(host: IPAddress) -> bool:
+    """
+    Tell whether an address is one of this machine.
+    """
+    family = socket.AF_INET if host.version == 4 else socket.AF_INET6
+    # What can be bound here is here.
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as test:
+            test.bind((str(host), 0))
+    except OSError as error:
+        # If we cannot tell, rather that than a loop.
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
 def refusalFor(error: OSError) -> BindRefused:
     """
     Translate the kernel's reason.

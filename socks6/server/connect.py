@@ -4,12 +4,15 @@ The commands CONNECT and NOOP.
 
 from __future__ import annotations
 
+from functools import partial
+
 from socks6.interfaces import FirstOctets, OutboundFailed, OutboundRequest
 from socks6.relay.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
+from socks6.server.rules import connectedHost, isUnspecified
 from socks6.server.stack import inForce, typeOfServiceWishes
 from socks6.values.address import Address
-from socks6.values.codes import Leg, ReplyCode
+from socks6.values.codes import Command, Leg, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import TCPFastOpen
 from socks6.wire.errors import UsageError
@@ -34,6 +37,15 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "port 0 is no destination")
         return
     outbound = negotiation.factory.outbound
+    check = negotiation.check(Command.CONNECT)
+    if isUnspecified(request.address):
+        # To the kernel it would be this machine.
+        negotiation.fail(ReplyCode.GENERAL_FAILURE, "the unspecified address is no host")
+        return
+    verdict = check.destination(request.address, outbound.isDirect)
+    if not verdict.allowed:
+        negotiation.fail(ReplyCode.NOT_ALLOWED, verdict.reason)
+        return
     wishes = typeOfServiceWishes(request.options)
     first = _first(negotiation, request)
     remote = LegProtocol()
@@ -44,6 +56,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
                 wishes.get(Leg.PROXY_REMOTE),
                 negotiation.session,
                 first=first,
+                objection=partial(check.objection, request.address),
             ),
             remote,
         )
@@ -55,6 +68,15 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return
+    host = connectedHost(remote) if outbound.isDirect else None
+    if host is not None:
+        # Whatever the way out has asked about, this is where it leads.
+        verdict = check.host(request.address, host)
+        if not verdict.allowed:
+            remote.abort()
+            negotiation.fail(ReplyCode.NOT_ALLOWED, verdict.reason)
+            return
+    check.settle(verdict)
     sent = 0 if first is None else first.taken
     openTunnel(negotiation, remote, bound, wishes, outbound.isDirect, sent)
 
@@ -85,6 +107,9 @@ def openTunnel(
         # Nobody else knows of it, not even if it was made although the client is gone.
         remote.abort()
         raise
+    check = negotiation.rules
+    if check is not None and check.verdict is not None:
+        negotiation.buckets = negotiation.factory.ruleRates.of(check.verdict.rule)
     negotiation.relay(remote, sent)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +41,13 @@ class ListenerClosed(SOCKS6Error):
     """
 
 
+def noObjection(host: Address, port: int) -> str | None:
+    """
+    Let every host come.
+    """
+    return None
+
+
 @implementer(IReadDescriptor)
 class Listener:
     """
@@ -47,6 +55,7 @@ class Listener:
 
     @ivar address: Where it is, as remote hosts reach it.
     @ivar session: Whose session may claim connections.
+    @ivar refused: How many hosts were not to come.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Listener:
         session: bytes | None = None,
         owner: bytes = b"",
         hosts: Counter[bytes] | None = None,
+        objection: Callable[[Address, int], str | None] = noObjection,
     ) -> None:
         """
         Begin to listen.
@@ -67,10 +77,14 @@ class Listener:
             then no more.
         @param owner: Whom hosts that wait count against.
         @param hosts: How many wait, by owner, at this port and others.
+        @param objection: Is asked about each host that comes, with the number of the port,
+            and says why it is refused; L{None}: it is not.
         @raise BindRefused: Somebody else listens there.
         """
         self.address = address
         self.session = session
+        self.refused = 0
+        self._objection = objection
         self._reactor = reactor
         self._handle: socket.socket | None = handle
         self._backlog = backlog
@@ -197,9 +211,15 @@ class Listener:
                 # There are too few descriptors, or whatever else would be so again.
                 self._pause()
                 return
-            if _isGone(handle):
-                # It does not count as the one host that is waited for.
+            # Neither who is gone nor who is refused is the one host that is waited for.
+            try:
+                host = peerOf(handle)
+            except OSError:
                 handle.close()
+                continue
+            if self._objection(host, self.address.port) is not None:
+                self.refused += 1
+                _reset(handle)
                 continue
             handle.setblocking(False)
             if not self._backlog:

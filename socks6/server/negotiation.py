@@ -11,12 +11,19 @@ from twisted.internet.defer import Deferred
 from socks6.machine.events import RequestReceived, ServerEvent
 from socks6.machine.server import ServerConnection, ServerState
 from socks6.policy.authentication import ANONYMOUS
+from socks6.policy.rulebook import RuleCheck
 from socks6.server.admission import admit
+from socks6.server.rules import subjectOf
 from socks6.serving.conversation import Conversation
 from socks6.serving.factory import ClientProtocol
 from socks6.text import words
 from socks6.values.address import Address, unspecifiedLike
-from socks6.values.codes import AuthenticationMethod, AuthenticationResult, ReplyCode
+from socks6.values.codes import (
+    AuthenticationMethod,
+    AuthenticationResult,
+    Command,
+    ReplyCode,
+)
 from socks6.values.messages import (
     AuthenticationReply,
     OperationReply,
@@ -37,6 +44,7 @@ class Negotiation(Conversation):
     @ivar identity: Who the client is.
     @ivar session: What all requests of the client's session have in common, if there
         is one.
+    @ivar rules: What the rules say about the request, once that was asked.
     """
 
     factory: SOCKS6ServerFactory
@@ -50,6 +58,7 @@ class Negotiation(Conversation):
         super().__init__(factory, leg)
         self.session: bytes | None = None
         self.identity = ANONYMOUS
+        self.rules: RuleCheck | None = None
         self._machine = ServerConnection(factory.codec)
         #: Who waits for the client's user name and password, and for the end of what it
         #: sends.
@@ -139,6 +148,22 @@ class Negotiation(Conversation):
         """
         if self._credentials is not None:
             self._credentials.cancel()
+
+    def requestEnded(self) -> None:
+        """
+        Give back what counts against rules.
+
+        @see: L{Conversation.requestEnded}
+        """
+        if self.rules is not None:
+            self.rules.close()
+
+    def check(self, command: Command) -> RuleCheck:
+        """
+        Begin to ask what the rules say about the request.
+        """
+        self.rules = RuleCheck(self.factory.rules, subjectOf(self), command)
+        return self.rules
 
     def _act(self, event: ServerEvent) -> None:
         """

@@ -10,12 +10,14 @@ from twisted.internet.interfaces import IReactorTime
 
 from socks6.interfaces import IOutbound
 from socks6.policy.authentication import Authenticator
+from socks6.policy.rulebook import RuleBook
 from socks6.policy.sessions import SessionService
 from socks6.server.associate import associate
 from socks6.server.associations import Associations
 from socks6.server.bind import Binder, bind
 from socks6.server.connect import connect, noop
 from socks6.server.negotiation import Negotiation
+from socks6.server.rulerates import RuleRates
 from socks6.serving.factory import ClientProtocol, ServingFactory
 from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.values.codes import Command
@@ -63,6 +65,7 @@ class SOCKS6ServerFactory(ServingFactory):
         sessions: SessionService | None = None,
         binder: Binder | None = None,
         associations: Associations | None = None,
+        rules: RuleBook | None = None,
         requestTimeout: float = 10.0,
         idleTimeout: float | None = None,
         limits: Limits = NO_LIMITS,
@@ -76,6 +79,8 @@ class SOCKS6ServerFactory(ServingFactory):
         @param binder: Opens ports for clients; by default, BIND is not supported.
         @param associations: Those of the proxy; by default, UDP ASSOCIATE is not
             supported.
+        @param rules: Who may go where; by default, only clients on this machine reach
+            what is not of the public internet.
         @param requestTimeout: Seconds that a client may take to say what it
             wants and who it is.
         @param idleTimeout: Seconds without an octet either way after which a
@@ -91,6 +96,8 @@ class SOCKS6ServerFactory(ServingFactory):
         self.sessions = sessions or SessionService(clock)
         self.binder = binder
         self.associations = associations
+        self.rules = rules or RuleBook()
+        self.ruleRates = RuleRates(clock, self.rules)
         self.codec = codec
         self.operations = operations
 

@@ -16,11 +16,13 @@ from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.policy.authentication import Authenticator
 from socks6.policy.failures import FailedLogins
+from socks6.policy.rulebook import RuleBook
 from socks6.policy.sessions import SessionService
 from socks6.relay.pipes import CAN_SPLICE, PipePool
 from socks6.server.associations import Associations
 from socks6.server.bind import Binder
 from socks6.server.protocol import SOCKS6ServerFactory
+from socks6.server.rules import OwnPorts
 from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.serving.service import ListeningService
 
@@ -43,6 +45,7 @@ def proxyService(
     sessions: SessionService | None = None,
     binder: Binder | None = None,
     associations: Associations | None = None,
+    rules: RuleBook | None = None,
     connectTimeout: float = 30.0,
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
@@ -71,6 +74,9 @@ def proxyService(
     @param associations: Passes datagrams, which a
         L{DatagramService<socks6.server.datagramservice.DatagramService>} takes from
         clients; by default, UDP ASSOCIATE is not supported.
+    @param rules: Who may go where (L{RuleBook.fromFile}), for this proxy alone; by default,
+        only clients on this machine reach what is not of the public internet, and the
+        proxy itself.
     @param connectTimeout: Seconds that a remote host may take to answer.
     @param requestTimeout: Seconds that a client may take to say what it wants
         and who it is.
@@ -98,6 +104,7 @@ def proxyService(
         sessions=sessions,
         binder=binder,
         associations=associations,
+        rules=rules,
         requestTimeout=requestTimeout,
         idleTimeout=idleTimeout,
         limits=limits,
@@ -105,4 +112,7 @@ def proxyService(
     if splice and CAN_SPLICE:
         factory.pipes = PipePool()
     factory.multipath = multipath
-    return ProxyService(factory, endpoints, fastOpen)
+    service = ProxyService(factory, endpoints, fastOpen)
+    advertised = () if binder is None else binder.policy.advertised.values()
+    factory.rules.isOwn = OwnPorts(service.ports, advertised).holds
+    return service

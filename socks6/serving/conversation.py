@@ -147,6 +147,11 @@ class Conversation:
         Wait no more for what else the client was to say.
         """
 
+    def requestEnded(self) -> None:
+        """
+        The request is over, and the tunnel if there was one.
+        """
+
     # What happens to the connection.
 
     def started(self) -> None:
@@ -391,6 +396,7 @@ class Conversation:
         """
         assert self.record is not None
         self.record.result = result
+        self.requestEnded()
         self.factory.accessLog.requestFinished(self.record)
 
     def _close(self) -> None:

@@ -26,6 +26,7 @@ from socks6.tap.outbound import OutboundOptions
 from socks6.tap.passwords import PasswordOptions
 from socks6.tap.readings import duration
 from socks6.tap.reloading import Reloadable
+from socks6.tap.rules import RuleOptions, report
 from socks6.tap.sessions import SessionOptions
 from socks6.tap.stack import StackOptions
 from socks6.tap.workers import WorkerOptions
@@ -42,6 +43,7 @@ class Options(
     StackOptions,
     LimitOptions,
     WorkerOptions,
+    RuleOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -71,6 +73,7 @@ class Options(
         *CommandOptions.parameters,
         *LimitOptions.parameters,
         *WorkerOptions.parameters,
+        *RuleOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -78,6 +81,7 @@ class Options(
         *SessionOptions.flags,
         *OutboundOptions.flags,
         *StackOptions.flags,
+        *RuleOptions.flags,
     ]
 
     def __init__(self) -> None:
@@ -87,6 +91,7 @@ class Options(
         CommonOptions.__init__(self)
         CommandOptions.__init__(self)
         WorkerOptions.__init__(self)
+        RuleOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: RenewableContext | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -177,6 +182,10 @@ class Options(
         for port in self.tlsPorts:
             closed = bool(self.checkers or self["client-ca"])
             self.checkOpenness(port, closed, "--auth, --client-ca or --anonymous")
+        self.checkRules()
+        if self["check"]:
+            print(report(self))  # noqa: T201
+            raise SystemExit(0)
 
     @property
     def checkers(self) -> list[ICredentialsChecker]:
@@ -192,6 +201,8 @@ class Options(
         What is read again on SIGHUP, by the words for it.
         """
         contents: dict[str, Reloadable] = {}
+        if self["rules"] is not None:
+            contents["rules"] = self.ruleBook
         if self.tlsContext is not None:
             contents["certificates"] = self.tlsContext
         checkers = [checker for checker in self.checkers if isinstance(checker, Reloadable)]

@@ -73,6 +73,7 @@ def makeService(options: Options) -> IService:
         sessions=sessions,
         binder=options.binder(reactor, backlog=isAlone) if isDirect else None,
         associations=associations,
+        rules=options.ruleBook,
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],

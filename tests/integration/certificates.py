@@ -72,11 +72,11 @@ class Authority:
         """
         return self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH)
 
-    def client(self) -> Party:
+    def client(self, name: str = "client") -> Party:
         """
         Issue a certificate for a client.
         """
-        return self._issue("client", ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def clientContext(self, party: Party | None = None) -> ssl.SSLContext:
         """

@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 import struct
 
+from socks6.policy.rulebook import RuleBook
+from socks6.policy.ruleset import PRIVATE_TOO
 from tests.integration.certificates import Authority
 from tests.integration.peers import (
     ADMITTED,
@@ -110,7 +112,9 @@ class PeerTests(ProxyTestCase):
         The header comes before TLS.
         """
         authority = Authority(self.folder())
-        proxy = self.startProxy(ENDPOINT, authority=authority)
+        # The balancer names a client that is not on this machine.
+        rules = RuleBook(PRIVATE_TOO)
+        proxy = self.startProxy(ENDPOINT, authority=authority, rules=rules)
         listener = self.keep(listen())
 
         def talk() -> bytes:

@@ -73,7 +73,8 @@ class NetworkTestCase(ChainTestCase):
         @param prefix: A program that runs it, and that program's arguments.
         """
         port = "--port=tcp:1080:interface=192.0.2.2"
-        proxy = Twistd(self, port, "--anonymous", prefix=[*self.there.prefix, *prefix])
+        arguments = (port, "--anonymous", "--allow-private")
+        proxy = Twistd(self, *arguments, prefix=[*self.there.prefix, *prefix])
         proxy.places()
         return proxy
 

@@ -627,6 +627,62 @@ class NameTests(ScriptedTestCase):
         done = self.begin()
         self.assertEqual(self.failure(done).replyCode, ReplyCode.HOST_UNREACHABLE)
 
+    def judged(self, *refused: str) -> Any:
+        """
+        Begin to connect to a name, where something speaks against some addresses.
+        """
+
+        def objection(host: IPAddress) -> str | None:
+            self.judgedHosts.append(str(host))
+            return f"{host} is bad" if str(host) in refused else None
+
+        self.judgedHosts: list[str] = []
+        destination = Address(DomainName(b"several.example"), 80)
+        return self.outbound.connect(
+            OutboundRequest(destination, objection=objection), self.protocol
+        )
+
+    def test_objections(self) -> None:
+        """
+        Addresses that something speaks against are not connected to, and the others are;
+        what is heard is what becomes of these.
+        """
+        done = self.judged("192.0.2.1")
+        self.resolver.answer("192.0.2.1", "192.0.2.2")
+        self.assertEqual(self.judgedHosts, ["192.0.2.1", "192.0.2.2"])
+        self.assertEqual(self.tried, ["192.0.2.2"])
+        self.attempts[-1].fail(ReplyCode.CONNECTION_REFUSED)
+        self.assertEqual(self.failure(done).replyCode, ReplyCode.CONNECTION_REFUSED)
+
+    def test_onlyObjections(self) -> None:
+        """
+        If something speaks against all of them, that is not allowed.
+        """
+        done = self.judged("192.0.2.1", "2001:db8::1")
+        self.resolver.answer("192.0.2.1", "2001:db8::1", "0.0.0.0")
+        failure = self.failure(done)
+        self.assertEqual(failure.replyCode, ReplyCode.NOT_ALLOWED)
+        self.assertEqual(failure.reason, "192.0.2.1 is bad; 2001:db8::1 is bad")
+        self.assertEqual(self.tried, [])
+
+    def test_rebinding(self) -> None:
+        """
+        What was judged is what is connected to: a name is looked up once, so that another
+        answer the second time changes nothing.
+        """
+        done = self.judged("10.0.0.1")
+        self.resolver.answer("192.0.2.1", "192.0.2.2")
+        self.attempts[-1].fail(ReplyCode.CONNECTION_REFUSED)
+        self.assertEqual(self.resolver.asked, ["several.example"])
+        self.assertEqual(self.tried, ["192.0.2.1", "192.0.2.2"])
+        self.attempts[-1].succeed()
+        self.successResultOf(done)
+        # The name leads elsewhere now.
+        done = self.judged("10.0.0.1")
+        self.resolver.answer("10.0.0.1")
+        self.assertEqual(self.tried, ["192.0.2.1", "192.0.2.2"])
+        self.failureResultOf(done, OutboundFailed)
+
     def test_refusingResolver(self) -> None:
         """
         A resolver that has too much to do says so, and the client hears it at

@@ -14,6 +14,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.policy.authentication import Authenticator
+from socks6.policy.rulebook import RuleBook
+from socks6.policy.ruleset import PRIVATE_TOO
 from socks6.relay import farewell, relay
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.server.tls import serverContext
@@ -189,6 +191,8 @@ class ProxyTestCase(MemoryTestCase):
         Make a proxy.
         """
         options.setdefault("outbound", self.outbound)
+        # Addresses of examples are those of documents.
+        options.setdefault("rules", RuleBook(PRIVATE_TOO))
         factory = SOCKS6ServerFactory(
             self.network, authenticator=Authenticator(checkers), **options
         )

@@ -13,6 +13,8 @@ from twisted.internet.defer import succeed
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import IOutbound
+from socks6.policy.rulebook import RuleBook
+from socks6.policy.ruleset import PRIVATE_TOO
 from socks6.policy.sessions import SessionService
 from socks6.relay.pipes import CAN_SPLICE
 from socks6.server import service
@@ -176,10 +178,21 @@ class ProxyServiceTests(ServiceTestCase):
         """
         The way to remote hosts can be another one.
         """
-        service = self.service(outbound=self.outbound)
+        rules = RuleBook(PRIVATE_TOO)
+        service = self.service(outbound=self.outbound, rules=rules)
+        self.assertIs(service.factory.rules, rules)
         client = self.network.accept(service.factory)
         client.send(CONNECT)
         self.assertFalse(self.attempt.cancelled)
+
+    def test_rulesByDefault(self) -> None:
+        """
+        By default, what is not of the public internet is not for everybody.
+        """
+        service = self.service(outbound=self.outbound)
+        client = self.network.accept(service.factory)
+        client.send(CONNECT)
+        self.assertEqual(client.received, WELCOME + failure(2))
 
     def test_outboundByDefault(self) -> None:
         """

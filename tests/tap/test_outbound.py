@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 
 from socks6.client.urls import DatagramRoute
@@ -34,6 +35,9 @@ from tests.server.sessions import (
     window,
 )
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
+
+#: A client that reaches every address, those of examples included.
+LOCAL_CLIENT = IPv4Address("TCP", "127.0.0.1", 40000)
 
 #: The command is not supported.
 SEVEN = WELCOME + failure(7)
@@ -296,7 +300,7 @@ class ServiceTests(ServiceTestCase):
 
         @return: The client, and the proxy behind ours.
         """
-        client = self.network.accept(proxy.factory)
+        client = self.network.accept(proxy.factory, LOCAL_CLIENT)
         client.send(request(options))
         return client, self.upstream.accept()
 
