@@ -4,6 +4,8 @@ Who knows the connections of all clients.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
@@ -12,14 +14,18 @@ from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import AccessLog
 from socks6.serving.conversation import Conversation
+from socks6.serving.totals import Totals
 
 
 class ClientProtocol(LegProtocol):
     """
     A client's connection.
+
+    @ivar number: What the operator calls it; 0: the factory does not know it yet.
     """
 
     factory: ServingFactory
+    number = 0
 
     def connectionMade(self) -> None:
         """
@@ -31,11 +37,20 @@ class ClientProtocol(LegProtocol):
         self.factory.connectionCame(self)
         self._conversation.started()
 
-    def cut(self) -> None:
+    @property
+    def conversation(self) -> Conversation:
+        """
+        Give what is said on it.
+        """
+        return self._conversation
+
+    def cut(self, ending: str = "aborted") -> None:
         """
         Close the connection at once, and the remote host's with it.
+
+        @param ending: Why, for the log.
         """
-        self._conversation.abort()
+        self._conversation.abort(ending)
 
 
 class ServingFactory(Factory):
@@ -49,6 +64,7 @@ class ServingFactory(Factory):
         cut; L{None}: never.
     @ivar pipes: What octets may pass through inside the kernel; L{None}: they do not.
     @ivar accessLog: What the clients do.
+    @ivar totals: What they have done so far.
     """
 
     protocol = ClientProtocol  # type: ignore[assignment]
@@ -65,7 +81,9 @@ class ServingFactory(Factory):
         self.idleTimeout = idleTimeout
         self.pipes: PipePool | None = None
         self.accessLog = AccessLog(clock)
-        self._connections: set[ClientProtocol] = set()
+        self.totals = Totals()
+        #: In the order in which they came, by number.
+        self._connections: dict[int, ClientProtocol] = {}
         self._whenEmpty: list[Deferred[None]] = []
 
     def converse(self, protocol: ClientProtocol) -> Conversation:
@@ -80,19 +98,40 @@ class ServingFactory(Factory):
         """
         Take note of a connection.
         """
-        self._connections.add(protocol)
+        self.totals.connections += 1
+        protocol.number = self.totals.connections
+        self._connections[protocol.number] = protocol
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """
         Forget a connection that is closed, and whose remote one is.
         """
-        self._connections.discard(protocol)
+        self._connections.pop(protocol.number, None)
         if not self._connections:
             if self.pipes is not None:
                 self.pipes.close()
             waiting, self._whenEmpty = self._whenEmpty, []
             for each in waiting:
                 each.callback(None)
+
+    def connections(self) -> Iterator[ClientProtocol]:
+        """
+        List the connections that are open, the latest first.
+        """
+        return reversed(self._connections.values())
+
+    def connection(self, number: int) -> ClientProtocol | None:
+        """
+        Find a connection by its number.
+        """
+        return self._connections.get(number)
+
+    @property
+    def openCount(self) -> int:
+        """
+        Count the connections that are open.
+        """
+        return len(self._connections)
 
     def cutAll(self) -> Deferred[None]:
         """
@@ -105,6 +144,6 @@ class ServingFactory(Factory):
             return succeed(None)
         gone: Deferred[None] = Deferred()
         self._whenEmpty.append(gone)
-        for protocol in list(self._connections):
+        for protocol in list(self._connections.values()):
             protocol.cut()
         return gone
