@@ -20,6 +20,7 @@ from twisted.python import usage
 
 from socks6.listening import endpointDescription
 from socks6.server.tls import datagramContext, serverContext
+from socks6.tap.admin import AdminOptions
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
@@ -38,6 +39,7 @@ class Options(
     OutboundOptions,
     StackOptions,
     WorkerOptions,
+    AdminOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -65,6 +67,7 @@ class Options(
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
         *WorkerOptions.parameters,
+        *AdminOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -81,6 +84,7 @@ class Options(
         CommonOptions.__init__(self)
         CommandOptions.__init__(self)
         WorkerOptions.__init__(self)
+        AdminOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: CertificateOptions | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -160,6 +164,7 @@ class Options(
         self.checkCommands(isDirect=self["outbound"] is None)
         self.checkStack()
         self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
+        self.checkAdmin(self.areMany)
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")

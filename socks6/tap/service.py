@@ -74,6 +74,9 @@ def makeService(options: Options) -> IService:
         multipath=bool(options["mptcp"]),
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
+    admin = options.adminPage(reactor, proxy.factory, sessions)
+    if admin is not None:
+        admin.setServiceParent(service)
     if associations is not None:
         datagrams = options.datagramService(proxy, associations, options.dtlsContext)
         datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]
