@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web import http
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
 from socks6.admin.guard import isOfOurOwn, mayChange
 from socks6.admin.snapshot import MOST, Object, Snapshots
@@ -79,19 +81,29 @@ class APIResource(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._snapshots = snapshots
 
-    def render(self, request: Any) -> bytes:
+    def render(self, request: Any) -> int:
         """
         Do what a request asks for.
         """
+        Deferred.fromCoroutine(self._serve(request)).addErrback(request.processingFailed)
+        return NOT_DONE_YET
+
+    async def _serve(self, request: Any) -> None:
+        """
+        Do it, and answer.
+        """
         try:
-            status, answer = http.OK, self._answer(request)
+            status, answer = http.OK, await self._answer(request)
         except Problem as problem:
             status, answer = problem.status, {"error": str(problem)}
+        body = json.dumps(answer).encode("ascii")
         request.setResponseCode(status)
         request.setHeader(b"content-type", b"application/json")
-        return json.dumps(answer).encode("ascii")
+        request.setHeader(b"content-length", b"%d" % len(body))
+        request.write(body)
+        request.finish()
 
-    def _answer(self, request: Any) -> Object:
+    async def _answer(self, request: Any) -> Object:
         """
         Find out what is asked for, and do it.
 
@@ -108,26 +120,26 @@ class APIResource(Resource):
             request.setHeader(b"allow", b", ".join(allowed))
             raise Problem(http.NOT_ALLOWED, "the method is not allowed here")
         if not isEnd:
-            return self._show(path[0], request)
+            return await self._show(path[0], request)
         if not mayChange(request):
             raise Problem(http.FORBIDDEN, "a change needs Content-Type: application/json")
         end: Callable[[int], None] = self._endTunnel if path[0] == "tunnels" else self._endSession
         end(_number(path[1]))
         return {"ended": True}
 
-    def _show(self, what: str, request: Any) -> Object:
+    async def _show(self, what: str, request: Any) -> Object:
         """
         Look at something.
 
         @raise Problem: The query makes no sense.
         """
         if what == "overview":
-            return self._snapshots.overview()
+            return await self._snapshots.overview()
         start, most = _asked(request, b"start", 0), _asked(request, b"limit", MOST)
         if what == "sessions":
             return self._snapshots.sessions(start, most)
         wanted = request.args.get(b"filter", [b""])[0].decode("utf-8", "replace")
-        return self._snapshots.tunnels(start, most, wanted)
+        return await self._snapshots.tunnels(start, most, wanted)
 
     def _endTunnel(self, number: int) -> None:
         """

@@ -6,10 +6,11 @@ Session IDs, their keys and passwords are not among it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, IPv6Network
-from itertools import islice
 from typing import Any
+
+from twisted.internet.task import deferLater
 
 from socks6 import __version__
 from socks6.interfaces import IListingSessionStore, ListedSession
@@ -22,6 +23,9 @@ from socks6.text import printable, words
 
 #: The most tunnels, or sessions, that one answer lists.
 MOST = 1000
+
+#: Connections that are looked at in one turn of the reactor.
+AT_ONCE = 250
 
 #: What JSON has.
 Object = dict[str, Any]
@@ -41,18 +45,19 @@ class Snapshots:
         self._sessions = sessions
         self._began = factory.clock.seconds()
 
-    def overview(self) -> Object:
+    async def overview(self) -> Object:
         """
         Count.
         """
         factory, totals = self._factory, self._factory.totals
-        toRemote, toClients = totals.toRemote, totals.toClients
-        tunnels = 0
-        for _, record, relay in self._requests():
+        toRemote = toClients = tunnels = 0
+        async for _, record, relay in self._requests():
             tunnels += 1
             passed = _passed(record, relay)
             toRemote += passed[0]
             toClients += passed[1]
+        toRemote += totals.toRemote
+        toClients += totals.toClients
         store = self._sessions.listing
         return {
             "version": __version__,
@@ -68,7 +73,7 @@ class Snapshots:
             "malformed": dict(factory.accessLog.malformed),
         }
 
-    def tunnels(self, start: int = 0, most: int = MOST, wanted: str = "") -> Object:
+    async def tunnels(self, start: int = 0, most: int = MOST, wanted: str = "") -> Object:
         """
         List the requests that are being served, the latest first.
 
@@ -78,17 +83,16 @@ class Snapshots:
             destination, in whatever case.
         """
         wanted = wanted.lower()
-        found: Iterable[tuple[ClientProtocol, RequestRecord, Relay | None]] = [
-            each for each in self._requests() if not wanted or wanted in _searched(each[1])
-        ]
-        total = len(list(found))
+        end = start + min(most, MOST)
+        listed = []
+        total = 0
         now = self._factory.clock.seconds()
-        listed = islice(found, start, start + min(most, MOST))
-        return {
-            "total": total,
-            "start": start,
-            "tunnels": [_tunnel(*each, now) for each in listed],
-        }
+        async for protocol, record, relay in self._requests():
+            if not wanted or wanted in _searched(record):
+                if start <= total < end:
+                    listed.append(_tunnel(protocol, record, relay, now))
+                total += 1
+        return {"total": total, "start": start, "tunnels": listed}
 
     def sessions(self, start: int = 0, most: int = MOST) -> Object:
         """
@@ -126,14 +130,18 @@ class Snapshots:
         """
         return self._sessions.listing
 
-    def _requests(self) -> Iterator[tuple[ClientProtocol, RequestRecord, Relay | None]]:
+    async def _requests(
+        self,
+    ) -> AsyncIterator[tuple[ClientProtocol, RequestRecord, Relay | None]]:
         """
-        Look at what is being served.
+        Look at what is being served.  Where that is much, others have their turn in between.
         """
-        for protocol in self._factory.connections():
+        for number, protocol in enumerate(list(self._factory.connections()), 1):
             record = _current(protocol)
             if record is not None:
                 yield protocol, record, protocol.conversation.tunnel
+            if not number % AT_ONCE:
+                await deferLater(self._factory.clock, 0)
 
 
 def _current(protocol: ClientProtocol) -> RequestRecord | None:

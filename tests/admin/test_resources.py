@@ -8,7 +8,7 @@ from typing import Any
 
 from socks6 import __version__
 from socks6.admin import snapshot
-from socks6.admin.snapshot import MOST, _owner
+from socks6.admin.snapshot import AT_ONCE, MOST, _owner
 from socks6.interfaces import SessionLimits, SessionRecord, SessionTrust
 from tests.admin.pages import PageTestCase
 from tests.serving.lines import CONNECT_LINE
@@ -176,6 +176,22 @@ class TunnelTests(PageTestCase):
             self.network.accept(self.factory).send(b"please\n")
         found = self.tunnels(f"?limit={MOST + 1}")
         self.assertEqual((found["total"], len(found["tunnels"])), (MOST + 1, MOST))
+
+    def test_turns(self) -> None:
+        """
+        Others have their turn in between, where there are many; who is gone by then gets
+        no answer, which is no harm.
+        """
+        for _ in range(AT_ONCE):
+            self.network.accept(self.factory).send(b"please\n")
+        connection = self.network.accept(self.site)
+        sent = b"GET /api/1/tunnels HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.protocol.dataReceived(sent)
+        self.assertEqual(connection.received, b"")
+        connection.connection.abortConnection()
+        self.network.spin()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self.tunnels()["total"], AT_ONCE)
 
     def test_badQuery(self) -> None:
         """

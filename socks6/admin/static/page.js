@@ -5,6 +5,7 @@
 
 const INTERVAL = 1000;
 const POINTS = 121;
+const ROWS = 200;
 const WIDTH = 480, HEIGHT = 120;
 
 const byId = (id) => document.getElementById(id);
@@ -210,7 +211,7 @@ async function get(path) {
 async function look() {
   const wanted = encodeURIComponent(byId("filter").value.trim());
   const [overview, tunnels, sessions] = await Promise.all([
-    get("overview"), get(`tunnels?filter=${wanted}`), get("sessions"),
+    get("overview"), get(`tunnels?limit=${ROWS}&filter=${wanted}`), get(`sessions?limit=${ROWS}`),
   ]);
   const finished = takeRates(overview);
   showRates();
