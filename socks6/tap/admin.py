@@ -24,6 +24,8 @@ class AdminOptions(dict[str, Any]):
     A part of a command line's options.
 
     @ivar adminNames: What the page may be called.
+    @ivar adminPassword: Knows its password, if it has one, once there is the page; can read
+        it again.
     """
 
     parameters: Sequence[Sequence[Any]] = [
@@ -37,6 +39,7 @@ class AdminOptions(dict[str, Any]):
         """
         super().__init__()
         self.adminNames: list[str] = []
+        self.adminPassword: AdminPassword | None = None
         self._password: tuple[Path, bytes] | None = None
 
     def opt_admin_host(self, name: str) -> None:
@@ -86,9 +89,8 @@ class AdminOptions(dict[str, Any]):
         """
         if self["admin"] is None:
             return None
-        password = None
         if self._password is not None:
-            password = AdminPassword(reactor, *self._password)
-        site = adminSite(reactor, factory, sessions, self.adminNames, password)
+            self.adminPassword = AdminPassword(reactor, *self._password)
+        site = adminSite(reactor, factory, sessions, self.adminNames, self.adminPassword)
         service: IService = adminService(site, serverFromString(reactor, self["admin"]))
         return service

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from socks6.admin.site import AdminConnections, AdminSite
+from socks6.tap import makeService
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
 
 
@@ -56,6 +57,24 @@ class OptionsTests(OptionsTestCase):
             ["--admin=tcp:8080", f"--admin-password-file={password}"],
         ):
             parse(*arguments)
+
+
+class ReloadTests(ServiceTestCase):
+    """
+    What can be read again.
+    """
+
+    def test_password(self) -> None:
+        """
+        The options know who can do it.
+        """
+        password = self.file("password", b"x\n")
+        options = parse("--udp-port=no", "--admin=8080", f"--admin-password-file={password}")
+        self.assertIsNone(options.adminPassword)
+        makeService(options)
+        assert options.adminPassword is not None
+        self.file("password", b"")
+        self.assertRaises(ValueError, options.adminPassword.prepare)
 
 
 class ServiceTests(ServiceTestCase):
