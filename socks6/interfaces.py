@@ -4,7 +4,7 @@ The few interfaces that users may implement, and what goes with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -336,4 +336,49 @@ class ISessionStore(Interface):
         process.
 
         @return: Fires when that is done; never fails.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """
+    A session as the operator may see it: nothing here is of use to anybody who wants in.
+
+    @ivar number: What the store calls it; never used again for another one.
+    @ivar record: What is known of it from its beginning.
+    @ivar windowSize: The size of its token window; L{None}: it has none.
+    @ivar age: Seconds since it was opened.
+    @ivar left: Seconds until it ends if nobody uses it.
+    """
+
+    number: int
+    record: SessionRecord
+    windowSize: int | None
+    age: float
+    left: float
+
+
+class IListingSessionStore(ISessionStore):
+    """
+    A store that can tell which sessions it has.
+    """
+
+    def __len__() -> int:
+        """
+        Count the sessions that are kept at the moment.
+        """
+
+    def latest(start: int, most: int) -> Sequence[ListedSession]:
+        """
+        List sessions, the one that was used last first.
+
+        @param start: How many to pass over.
+        @param most: How many to list.
+        """
+
+    def end(number: int) -> bool:
+        """
+        End a session.
+
+        @return: Whether there was one of that number.
         """

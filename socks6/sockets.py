@@ -40,6 +40,9 @@ _SO_ORIGINAL_DST = 80
 #: Where in Linux's C{struct tcp_info} the count of acknowledged octets stands.
 _TCP_BYTES_ACKED = 120
 
+#: And how many milliseconds ago data came.
+_TCP_LAST_DATA_RECEIVED = 52
+
 #: Linux's names for Multipath TCP that the socket module lacks.
 _TCP_IS_MPTCP = 43
 _SOL_MPTCP, _MPTCP_INFO = 284, 1
@@ -274,6 +277,21 @@ def delivery(transport: ITransport) -> Delivery | None:
         info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_BYTES_ACKED + 8)
         (acknowledged,) = unpack_from("=Q", info, _TCP_BYTES_ACKED)
     return Delivery(outstanding, acknowledged)
+
+
+def silence(transport: ITransport) -> float | None:
+    """
+    Ask for how many seconds no data has come from the peer.
+
+    @return: L{None} where the system does not tell.
+    """
+    handle = socketOf(transport)
+    isTold = isinstance(handle, socket.socket) and sys.platform == "linux"
+    if not isTold or handle is None or handle.family == socket.AF_UNIX or isMultipath(handle):
+        return None
+    info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_LAST_DATA_RECEIVED + 4)
+    (milliseconds,) = unpack_from("=I", info, _TCP_LAST_DATA_RECEIVED)
+    return float(milliseconds / 1000)
 
 
 def isReset(transport: ITransport) -> bool:

@@ -27,6 +27,7 @@ STAGES = {
     "outbound": {"values", "wire", "machine", "interfaces", "client"},
     "serving": {"values", "wire", "interfaces", "relay"},
     "server": {"values", "wire", "machine", "interfaces", "relay", "policy", "serving"},
+    "admin": {"values", "interfaces", "relay", "policy", "serving"},
     "local": {
         "values",
         "wire",
@@ -52,6 +53,7 @@ STAGES = {
         "server",
         "local",
         "workers",
+        "admin",
     },
 }
 
@@ -69,6 +71,7 @@ MAY_IMPORT_LEAVES = {
     "server",
     "local",
     "command",
+    "admin",
     "tap",
 }
 

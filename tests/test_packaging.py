@@ -64,7 +64,9 @@ class MetadataTests(SynchronousTestCase):
             self.lines("options.packages.find", "include"), ["socks6*", "twisted.plugins"]
         )
         self.assertEqual(self.lines("options", "package_dir"), ["=", "."])
-        self.assertEqual(self.lines("options.package_data", "socks6"), ["py.typed"])
+        self.assertEqual(
+            self.lines("options.package_data", "socks6"), ["py.typed", "admin/static/*"]
+        )
         self.assertTrue((CHECKOUT / "socks6" / "py.typed").exists())
 
     def test_pluginFoldersAreNoPackages(self) -> None:

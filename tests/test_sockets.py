@@ -40,6 +40,7 @@ from socks6.sockets import (
     originalDestination,
     prepareForRelay,
     setTypeOfService,
+    silence,
     socketOf,
 )
 from socks6.values.address import Address
@@ -422,6 +423,29 @@ class SocketTests(MemoryTestCase):
                 other.shutdown(socket.SHUT_WR)
                 self.assertEqual(one.recv(1), b"")
                 self.assertFalse(isReset(transport))
+
+    def test_silence(self) -> None:
+        """
+        For how long nothing has come is told of TCP on Linux, and of nothing else.
+        """
+        one, other = self.tcpPair()
+        transport: Any = WithSocket(one)
+        local: Any = WithSocket(self.pair()[0])
+        self.assertIsNone(silence(local))
+        self.assertIsNone(silence(StringTransport()))
+        deadline = time.monotonic() + 30
+        while (silence(transport) or 0.0) < 0.05:
+            self.assertLess(time.monotonic(), deadline)
+        silent = True
+        while silent:
+            self.assertLess(time.monotonic(), deadline)
+            other.sendall(b"x")
+            one.recv(1)
+            seconds = silence(transport)
+            assert seconds is not None
+            silent = seconds >= 0.05
+        self.patch(sys, "platform", "darwin")
+        self.assertIsNone(silence(transport))
 
     def test_isResetElsewhere(self) -> None:
         """

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from socks6.interfaces import (
+    IListingSessionStore,
     ISessionStore,
     SessionDemand,
     SessionLimits,
@@ -166,6 +167,14 @@ class SessionService(Service):
         self._lines.renew()
         closed: Deferred[None] = self._store.close()
         return closed
+
+    @property
+    def listing(self) -> IListingSessionStore | None:
+        """
+        Give the store, if it can tell which sessions it has.
+        """
+        store: IListingSessionStore | None = IListingSessionStore(self._store, None)
+        return store
 
     async def open(self, request: Request, identity: Identity, client: Client) -> Membership:
         """

@@ -315,6 +315,27 @@ class Relay:
             # Its input may have been paused while we were connecting.
             self._up.resumeProducing()
 
+    @property
+    def passed(self) -> tuple[int, int]:
+        """
+        Count the octets so far: for the remote host, and for the client.
+        """
+        return self._up.octets, self._down.octets
+
+    @property
+    def isShortened(self) -> bool:
+        """
+        Tell whether octets take the short way, in either direction.
+        """
+        return self._up.shortcut is not None or self._down.shortcut is not None
+
+    @property
+    def remoteTransport(self) -> Any:
+        """
+        Give the transport of the connection with the remote host.
+        """
+        return self._up.destination
+
     def touch(self) -> None:
         """
         Take note that the tunnel is in use.

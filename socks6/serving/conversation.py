@@ -200,12 +200,21 @@ class Conversation:
             self._finish("client lost")
         self.factory.connectionGone(self.leg)
 
-    def abort(self) -> None:
+    @property
+    def tunnel(self) -> Relay | None:
+        """
+        Give what passes octets, once it does.
+        """
+        return self._relay
+
+    def abort(self, ending: str = "aborted") -> None:
         """
         Close the connection, and the tunnel if there is one, at once.
+
+        @param ending: Why, for the log.
         """
         if self._relay is not None:
-            self._relay.abort("aborted")
+            self._relay.abort(ending)
         else:
             self.leg.abort()
 
@@ -397,6 +406,7 @@ class Conversation:
         assert self.record is not None
         self.record.result = result
         self.requestEnded()
+        self.factory.totals.requestFinished(self.record)
         self.factory.accessLog.requestFinished(self.record)
 
     def _close(self) -> None:

@@ -4,7 +4,7 @@ Who knows the connections of all clients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -18,15 +18,19 @@ from socks6.serving.bandwidth import Bandwidth
 from socks6.serving.conversation import Conversation
 from socks6.serving.gate import Gate
 from socks6.serving.limits import NO_LIMITS, Limits
+from socks6.serving.totals import Totals
 from socks6.timeouts import Timeouts
 
 
 class ClientProtocol(LegProtocol):
     """
     A client's connection.
+
+    @ivar number: What the operator calls it; 0: the factory does not know it yet.
     """
 
     factory: ServingFactory
+    number = 0
 
     def connectionMade(self) -> None:
         """
@@ -55,11 +59,20 @@ class ClientProtocol(LegProtocol):
         """
         return self._conversation.isRelaying
 
-    def cut(self) -> None:
+    @property
+    def conversation(self) -> Conversation:
+        """
+        Give what is said on it.
+        """
+        return self._conversation
+
+    def cut(self, ending: str = "aborted") -> None:
         """
         Close the connection at once, and the remote host's with it.
+
+        @param ending: Why, for the log.
         """
-        self._conversation.abort()
+        self._conversation.abort(ending)
 
 
 class ServingFactory(Factory):
@@ -77,6 +90,7 @@ class ServingFactory(Factory):
     @ivar limits: How much clients may have, and for how long.
     @ivar gate: Whom that lets in.
     @ivar bandwidth: How its tunnels share what may pass.
+    @ivar totals: What they have done so far.
     """
 
     protocol = ClientProtocol  # type: ignore[assignment]
@@ -101,7 +115,9 @@ class ServingFactory(Factory):
         self.limits = limits
         self.gate = Gate(clock, limits)
         self.bandwidth = Bandwidth(clock, limits)
-        self._connections: set[ClientProtocol] = set()
+        self.totals = Totals()
+        #: In the order in which they came, by number.
+        self._connections: dict[int, ClientProtocol] = {}
         self._whenEmpty: list[Deferred[None]] = []
 
     def converse(self, protocol: ClientProtocol) -> Conversation:
@@ -116,14 +132,16 @@ class ServingFactory(Factory):
         """
         Take note of a connection.
         """
-        self._connections.add(protocol)
+        self.totals.connections += 1
+        protocol.number = self.totals.connections
+        self._connections[protocol.number] = protocol
         self.gate.came(protocol)
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """
         Forget a connection that is closed, and whose remote one is.
         """
-        self._connections.discard(protocol)
+        self._connections.pop(protocol.number, None)
         self.gate.gone(protocol)
         self.bandwidth.gone(protocol)
         if not self._connections:
@@ -138,7 +156,26 @@ class ServingFactory(Factory):
         """
         Count the tunnels that are open.
         """
-        return sum(protocol.isRelaying for protocol in self._connections)
+        return sum(protocol.isRelaying for protocol in self._connections.values())
+
+    def connections(self) -> Iterator[ClientProtocol]:
+        """
+        List the connections that are open, the latest first.
+        """
+        return reversed(self._connections.values())
+
+    def connection(self, number: int) -> ClientProtocol | None:
+        """
+        Find a connection by its number.
+        """
+        return self._connections.get(number)
+
+    @property
+    def openCount(self) -> int:
+        """
+        Count the connections that are open.
+        """
+        return len(self._connections)
 
     def cutAll(self) -> Deferred[None]:
         """
@@ -146,7 +183,7 @@ class ServingFactory(Factory):
 
         @return: Fires when they are closed; never fails.
         """
-        return self._cut(list(self._connections))
+        return self._cut(list(self._connections.values()))
 
     def cutOthers(self) -> Deferred[None]:
         """
@@ -154,7 +191,7 @@ class ServingFactory(Factory):
 
         @return: Fires when they are closed, and the others have ended; never fails.
         """
-        return self._cut([each for each in self._connections if not each.isRelaying])
+        return self._cut([each for each in self._connections.values() if not each.isRelaying])
 
     def _cut(self, protocols: Sequence[ClientProtocol]) -> Deferred[None]:
         """

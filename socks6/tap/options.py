@@ -19,6 +19,7 @@ from twisted.python import usage
 
 from socks6.listening import endpointDescription
 from socks6.server.renewal import RenewableContext
+from socks6.tap.admin import AdminOptions
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.limits import LimitOptions
@@ -44,6 +45,7 @@ class Options(
     LimitOptions,
     WorkerOptions,
     RuleOptions,
+    AdminOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -74,6 +76,7 @@ class Options(
         *LimitOptions.parameters,
         *WorkerOptions.parameters,
         *RuleOptions.parameters,
+        *AdminOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -92,6 +95,7 @@ class Options(
         CommandOptions.__init__(self)
         WorkerOptions.__init__(self)
         RuleOptions.__init__(self)
+        AdminOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: RenewableContext | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -174,6 +178,7 @@ class Options(
         self.checkCommands(isDirect=self["outbound"] is None)
         self.checkStack()
         self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
+        self.checkAdmin(self.areMany)
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")
@@ -208,6 +213,8 @@ class Options(
         checkers = [checker for checker in self.checkers if isinstance(checker, Reloadable)]
         for number, checker in enumerate(checkers, 1):
             contents["passwords" if len(checkers) == 1 else f"passwords {number}"] = checker
+        if self.adminPassword is not None:
+            contents["the admin page's password"] = self.adminPassword
         return contents
 
     def _checkTLS(self) -> None:

@@ -47,8 +47,6 @@ def makeService(options: Options) -> IService:
     for checker in options.checkers:
         if IService.providedBy(checker):
             checker.setServiceParent(service)  # type: ignore[no-untyped-call]
-    reloading = ReloadingService(reactor, options.reloadables)
-    reloading.setServiceParent(service)  # type: ignore[no-untyped-call]
     outbound = options.outbound(reactor, secret)
     if IService.providedBy(outbound):
         outbound.setServiceParent(service)
@@ -83,9 +81,14 @@ def makeService(options: Options) -> IService:
         multipath=bool(options["mptcp"]),
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
+    admin = options.adminPage(reactor, proxy.factory, sessions)
+    if admin is not None:
+        admin.setServiceParent(service)
     if associations is not None:
         datagrams = options.datagramService(proxy, associations, options.dtlsContext)
         datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]
         if options.dtlsPorts and options.tlsContext is not None:
             options.tlsContext.followers.append(datagrams.renew)
+    reloading = ReloadingService(reactor, options.reloadables)
+    reloading.setServiceParent(service)  # type: ignore[no-untyped-call]
     return service

@@ -56,7 +56,7 @@ class RunningProxy:
         """
         The connections that the proxy has not forgotten.
         """
-        return self.service.factory._connections
+        return set(self.service.factory.connections())
 
     def relays(self) -> list[Relay]:
         """

@@ -383,8 +383,8 @@ class SubjectTests(ProxyTestCase):
         folder = Path(self.mktemp())
         folder.mkdir()
         peer = TLSServer(folder, self.network).accept(factory)
-        (protocol,) = factory._connections
-        subject = subjectOf(protocol._conversation)  # type: ignore[arg-type]
+        (protocol,) = factory.connections()
+        subject = subjectOf(protocol.conversation)  # type: ignore[arg-type]
         self.assertEqual((subject.tls, subject.user, subject.isLocal), (True, None, False))
         self.assertEqual(subject.certificateNames(), ())
         peer.peer.reset()

@@ -60,7 +60,7 @@ class LineConversation(Conversation):
         Take note.
         """
         super().started()
-        self.isKnown = self.leg in self.factory._connections
+        self.isKnown = self.leg in self.factory.connections()
 
     def feed(self, octets: bytes) -> None:
         """

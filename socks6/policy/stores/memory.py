@@ -5,14 +5,16 @@ Sessions in the memory of this process.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import count, islice
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from socks6.interfaces import (
-    ISessionStore,
+    IListingSessionStore,
+    ListedSession,
     SessionDemand,
     SessionLimits,
     SessionRecord,
@@ -29,7 +31,30 @@ from socks6.values.options import TokenWindowAdvertisement
 EXPIRED_AT_ONCE = 1000
 
 
-@implementer(ISessionStore)
+class _Kept(SessionState):
+    """
+    A session, and what the operator calls it.
+
+    @ivar number: That.
+    @ivar opened: When it was opened, in seconds of the store's clock.
+    """
+
+    __slots__ = ("number", "opened")
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        window: TokenWindow | None,
+        expires: float,
+        number: int,
+        opened: float,
+    ) -> None:
+        super().__init__(record, window, expires)
+        self.number = number
+        self.opened = opened
+
+
+@implementer(IListingSessionStore)
 class MemorySessionStore:
     """
     Forgets all sessions when the process ends.
@@ -41,9 +66,12 @@ class MemorySessionStore:
         """
         self._clock = clock
         #: By key; the one that has not been used for the longest time comes first.
-        self._sessions: OrderedDict[bytes, SessionState] = OrderedDict()
+        self._sessions: OrderedDict[bytes, _Kept] = OrderedDict()
         #: How many there are of each owner that has any.
         self._owned: dict[bytes, int] = {}
+        #: Their keys, by number.
+        self._keys: dict[int, bytes] = {}
+        self._numbers = count(1)
 
     def __len__(self) -> int:
         """
@@ -67,7 +95,9 @@ class MemorySessionStore:
                 return fail(SessionsExhausted())
         self._owned[record.owner] = self._owned.get(record.owner, 0) + 1
         window = None if windowSize is None else TokenWindow(0, windowSize)
-        self._sessions[key] = SessionState(record, window, now + limits.timeout)
+        number = next(self._numbers)
+        self._keys[number] = key
+        self._sessions[key] = _Kept(record, window, now + limits.timeout, number, now)
         return succeed(None if window is None else window.advertisement)
 
     def use(
@@ -93,6 +123,38 @@ class MemorySessionStore:
         elif use.admitted:
             self._sessions.move_to_end(key)
         return succeed(use)
+
+    def latest(self, start: int, most: int) -> Sequence[ListedSession]:
+        """
+        List sessions.
+
+        @see: L{IListingSessionStore.latest}
+        """
+        now = self._clock.seconds()
+        self._expire(now, EXPIRED_AT_ONCE)
+        return [
+            ListedSession(
+                each.number,
+                each.record,
+                None if each.window is None else each.window.size,
+                now - each.opened,
+                each.expires - now,
+            )
+            for each in islice(reversed(self._sessions.values()), start, start + most)
+            if each.expires > now
+        ]
+
+    def end(self, number: int) -> bool:
+        """
+        End a session.
+
+        @see: L{IListingSessionStore.end}
+        """
+        key = self._keys.get(number)
+        if key is None:
+            return False
+        self._forget(key)
+        return True
 
     def start(self) -> None:
         """
@@ -134,7 +196,9 @@ class MemorySessionStore:
         """
         Forget a session.
         """
-        owner = self._sessions.pop(key).record.owner
+        session = self._sessions.pop(key)
+        del self._keys[session.number]
+        owner = session.record.owner
         self._owned[owner] -= 1
         if not self._owned[owner]:
             del self._owned[owner]

@@ -8,8 +8,14 @@ from dataclasses import replace
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface.verify import verifyObject
 
-from socks6.interfaces import SessionDemand, SessionsExhausted
+from socks6.interfaces import (
+    IListingSessionStore,
+    ListedSession,
+    SessionDemand,
+    SessionsExhausted,
+)
 from socks6.policy.stores import memory
 from socks6.policy.stores.memory import MemorySessionStore
 from tests.policy.stores.calls import ALL, LIMITS, newKey, record
@@ -170,3 +176,77 @@ class MemoryTests(SynchronousTestCase):
         self.assertTrue(self.use(longer))
         self.assertFalse(self.use(shorter))
         self.assertEqual(len(self.store), 1)
+
+
+class ListingTests(SynchronousTestCase):
+    """
+    What the operator may know.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.store = MemorySessionStore(self.clock)
+
+    def open(self, windowSize: int | None = None) -> bytes:
+        """
+        Open a session.
+
+        @return: Its key.
+        """
+        key = newKey()
+        self.successResultOf(self.store.open(key, record(), windowSize, LIMITS))
+        return key
+
+    def numbers(self, start: int = 0, most: int = 100) -> list[int]:
+        """
+        List some.
+        """
+        return [each.number for each in self.store.latest(start, most)]
+
+    def test_interface(self) -> None:
+        """
+        The store is one that lists.
+        """
+        self.assertTrue(verifyObject(IListingSessionStore, self.store))
+
+    def test_listed(self) -> None:
+        """
+        Each has its number, its window, and its times.
+        """
+        self.open(16)
+        self.clock.advance(2.0)
+        (listed,) = self.store.latest(0, 9)
+        self.assertEqual(listed, ListedSession(1, record(), 16, 2.0, LIMITS.timeout - 2.0))
+
+    def test_order(self) -> None:
+        """
+        The one that was used last comes first, so many at a time.
+        """
+        first, *_ = self.open(), self.open(), self.open()
+        self.successResultOf(self.store.use(first, SessionDemand(), ALL, LIMITS.timeout))
+        self.assertEqual(self.numbers(), [1, 3, 2])
+        self.assertEqual(self.numbers(1, 1), [3])
+        self.assertEqual(self.numbers(3), [])
+
+    def test_expired(self) -> None:
+        """
+        Those that have expired are not listed, nor is any number used again.
+        """
+        self.open()
+        self.clock.advance(LIMITS.timeout)
+        self.open()
+        self.assertEqual(self.numbers(), [2])
+        self.assertFalse(self.store.end(1))
+
+    def test_end(self) -> None:
+        """
+        One that is ended is no more, and others are.
+        """
+        first, second = self.open(), self.open()
+        self.assertTrue(self.store.end(1))
+        self.assertFalse(self.store.end(1))
+        self.assertEqual(len(self.store), 1)
+        use = self.store.use(first, SessionDemand(), ALL, LIMITS.timeout)
+        self.assertIsNone(self.successResultOf(use))
+        use = self.store.use(second, SessionDemand(), ALL, LIMITS.timeout)
+        self.assertIsNotNone(self.successResultOf(use))
