@@ -18,6 +18,7 @@ from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.serving.accesslog import RequestRecord
+from socks6.sockets import isEncrypted
 from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
@@ -238,6 +239,7 @@ class Conversation:
         # Behind "haproxy:" the peer is known only now.
         peer = describe(self.transport.getPeer())
         self.record = RequestRecord(peer, self._began, command, destination)
+        self.record.isEncrypted = isEncrypted(self.transport)
         self._work = Deferred.fromCoroutine(work)
         self._work.addErrback(self._failed)
 

@@ -115,4 +115,12 @@ class ListeningService(Service):
         @return: Fires when everything is closed; never fails.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        return DeferredList([self._stopListening(), self.factory.cutAll()])
+        stopped = DeferredList([self._stopListening(), self.factory.cutAll()])
+        stopped.addCallback(self._stopped)
+        return stopped
+
+    def _stopped(self, result: object) -> None:
+        """
+        Write the rest of the access log, as all connections are closed.
+        """
+        self.factory.accessLog.close()

@@ -17,6 +17,7 @@ from socks6.client.urls import PROXY_VARIABLE, ProxyURL, passwordInEnvironment
 from socks6.listening import endpointDescription
 from socks6.local.isolation import Isolation
 from socks6.local.service import localService
+from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import checkedURL, upstreamProxy
 from socks6.tap.readings import duration
@@ -25,7 +26,7 @@ from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
 _log = Logger()
 
 
-class Options(CommonOptions):
+class Options(CommonOptions, AccessLogOptions):
     """
     The options of C{twistd socks6-local}.
 
@@ -47,6 +48,7 @@ class Options(CommonOptions):
         duration(
             "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
         ),
+        *AccessLogOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -58,7 +60,8 @@ class Options(CommonOptions):
         """
         Begin with no proxies.
         """
-        super().__init__()
+        CommonOptions.__init__(self)
+        AccessLogOptions.__init__(self)
         self.proxies: list[ProxyURL] = []
         self.transparentPorts: list[str] = []
         self.isolations: frozenset[Isolation] | None = None
@@ -126,6 +129,15 @@ class Options(CommonOptions):
             raise usage.UsageError("--optimistic and --no-optimistic contradict each other")
         for port in (*self.ports, *self.transparentPorts):
             self.checkOpenness(port, False, "--anonymous")
+        self.checkAccessLog()
+
+    def checkAgain(self) -> None:
+        """
+        Open the access log.
+
+        @raise usage.UsageError: It cannot be opened.
+        """
+        self.openAccessLog()
 
     @property
     def optimism(self) -> bool | None:
@@ -163,5 +175,6 @@ def makeService(options: Options) -> IService:
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
+        accessLog=options.accessLog(reactor),
     ).setServiceParent(service)
     return service

@@ -20,6 +20,7 @@ from twisted.python import usage
 
 from socks6.listening import endpointDescription
 from socks6.server.tls import datagramContext, serverContext
+from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import OutboundOptions
@@ -38,6 +39,7 @@ class Options(
     OutboundOptions,
     StackOptions,
     WorkerOptions,
+    AccessLogOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -65,6 +67,7 @@ class Options(
         *OutboundOptions.parameters,
         *CommandOptions.parameters,
         *WorkerOptions.parameters,
+        *AccessLogOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -81,6 +84,7 @@ class Options(
         CommonOptions.__init__(self)
         CommandOptions.__init__(self)
         WorkerOptions.__init__(self)
+        AccessLogOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: CertificateOptions | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -132,10 +136,11 @@ class Options(
     def checkAgain(self) -> None:
         """
         Check once more that the password files can be read, now that the process
-        is who it will be and where it will be.
+        is who it will be and where it will be, and open the access log.
 
         @raise usage.UsageError: One cannot.
         """
+        self.openAccessLog()
         for passwords in self.passwordFiles:
             self._checkPasswords(passwords)
 
@@ -160,6 +165,7 @@ class Options(
         self.checkCommands(isDirect=self["outbound"] is None)
         self.checkStack()
         self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
+        self.checkAccessLog(self.areMany)
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")

@@ -72,6 +72,7 @@ def makeService(options: Options) -> IService:
         splice=not options["no-splice"],
         fastOpen=not options["no-fast-open"],
         multipath=bool(options["mptcp"]),
+        accessLog=options.accessLog(reactor),
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
     if associations is not None:
