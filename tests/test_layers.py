@@ -39,6 +39,19 @@ STAGES = {
     },
     "command": {"values", "wire", "machine", "client"},
     "workers": set[str](),
+    "metrics": {
+        "values",
+        "wire",
+        "machine",
+        "interfaces",
+        "relay",
+        "client",
+        "policy",
+        "outbound",
+        "serving",
+        "server",
+        "local",
+    },
     "tap": {
         "values",
         "wire",
@@ -52,6 +65,7 @@ STAGES = {
         "server",
         "local",
         "workers",
+        "metrics",
     },
 }
 
@@ -69,6 +83,7 @@ MAY_IMPORT_LEAVES = {
     "server",
     "local",
     "command",
+    "metrics",
     "tap",
 }
 

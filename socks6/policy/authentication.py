@@ -72,6 +72,7 @@ class Authenticator:
     The proxy's policy on authentication.
 
     @ivar required: Whether a request must authenticate at all.
+    @ivar failures: How many user names and passwords were wrong.
     """
 
     _log = Logger()
@@ -88,6 +89,7 @@ class Authenticator:
                 raise ValueError(f"{checker!r} does not check user names and passwords")
         self._checkers: tuple[Any, ...] = tuple(checkers)
         self.required = bool(checkers)
+        self.failures = 0
 
     def credentialsIn(self, request: Request) -> UsernamePassword | None:
         """
@@ -124,6 +126,7 @@ class Authenticator:
                 self._log.failure("A credentials checker failed")
                 continue
             return Identity(AuthenticationMethod.USERNAME_PASSWORD, name)
+        self.failures += 1
         return None
 
 

@@ -272,6 +272,13 @@ class Relay:
             # Its input may have been paused while we were connecting.
             self._up.resumeProducing()
 
+    @property
+    def passed(self) -> tuple[int, int]:
+        """
+        How many octets have been read so far from the client, and from the remote host.
+        """
+        return self._up.octets, self._down.octets
+
     def touch(self) -> None:
         """
         Take note that the tunnel is in use.

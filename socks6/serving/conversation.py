@@ -282,6 +282,32 @@ class Conversation:
         )
         self._relay.start(self.takeData(), self.inputOver, sent)
 
+    @property
+    def passed(self) -> tuple[int, int] | None:
+        """
+        How many octets have passed so far, from the client and to it; L{None}: there is
+        no tunnel.
+        """
+        return None if self._relay is None else self._relay.passed
+
+    def measureHandshake(self) -> None:
+        """
+        Measure how long the client took until it was let in.
+        """
+        measurements = self.factory.measurements
+        if measurements is not None:
+            measurements.handshakes.observe(self.factory.clock.seconds() - self._began)
+
+    def measureConnect(self, began: float) -> None:
+        """
+        Measure how long a remote host took until it was connected.
+
+        @param began: When we began to connect.
+        """
+        measurements = self.factory.measurements
+        if measurements is not None:
+            measurements.connects.observe(self.factory.clock.seconds() - began)
+
     def _relayFinished(self, result: RelayResult) -> None:
         """
         Both connections are closed.
@@ -343,6 +369,12 @@ class Conversation:
         assert self.record is not None
         self.record.result = result
         self.factory.accessLog.requestFinished(self.record)
+        measurements = self.factory.measurements
+        if measurements is not None:
+            record = self.record
+            measurements.requestFinished(
+                record.command, record.code, record.toRemote, record.toClient
+            )
 
     def _close(self) -> None:
         """

@@ -4,10 +4,13 @@ Who knows the connections of all clients.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 
+from socks6.measurements import Measurements
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
 from socks6.serving.accesslog import AccessLog
@@ -31,6 +34,14 @@ class ClientProtocol(LegProtocol):
         self.factory.connectionCame(self)
         self._conversation.started()
 
+    @property
+    def passed(self) -> tuple[int, int] | None:
+        """
+        How many octets have passed so far, from the client and to it; L{None}: there is
+        no tunnel.
+        """
+        return self._conversation.passed
+
     def cut(self) -> None:
         """
         Close the connection at once, and the remote host's with it.
@@ -49,6 +60,8 @@ class ServingFactory(Factory):
         cut; L{None}: never.
     @ivar pipes: What octets may pass through inside the kernel; L{None}: they do not.
     @ivar accessLog: What the clients do.
+    @ivar measurements: What is measured besides; L{None}: nothing.
+    @ivar accepted: How many connections have come so far.
     """
 
     protocol = ClientProtocol  # type: ignore[assignment]
@@ -65,6 +78,8 @@ class ServingFactory(Factory):
         self.idleTimeout = idleTimeout
         self.pipes: PipePool | None = None
         self.accessLog = AccessLog(clock)
+        self.measurements: Measurements | None = None
+        self.accepted = 0
         self._connections: set[ClientProtocol] = set()
         self._whenEmpty: list[Deferred[None]] = []
 
@@ -80,7 +95,25 @@ class ServingFactory(Factory):
         """
         Take note of a connection.
         """
+        self.accepted += 1
         self._connections.add(protocol)
+
+    @property
+    def openCount(self) -> int:
+        """
+        How many connections are open.
+        """
+        return len(self._connections)
+
+    def passing(self) -> Iterator[tuple[int, int]]:
+        """
+        Tell of each open tunnel how many octets have passed so far, from the client and to
+        it.
+        """
+        for protocol in self._connections:
+            passed = protocol.passed
+            if passed is not None:
+                yield passed
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """

@@ -23,6 +23,7 @@ from socks6.server.tls import datagramContext, serverContext
 from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
+from socks6.tap.metrics import MetricsOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.readings import duration
 from socks6.tap.sessions import SessionOptions
@@ -40,6 +41,7 @@ class Options(
     StackOptions,
     WorkerOptions,
     AccessLogOptions,
+    MetricsOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -68,6 +70,7 @@ class Options(
         *CommandOptions.parameters,
         *WorkerOptions.parameters,
         *AccessLogOptions.parameters,
+        *MetricsOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -75,6 +78,7 @@ class Options(
         *SessionOptions.flags,
         *OutboundOptions.flags,
         *StackOptions.flags,
+        *MetricsOptions.flags,
     ]
 
     def __init__(self) -> None:
@@ -166,6 +170,7 @@ class Options(
         self.checkStack()
         self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
         self.checkAccessLog(self.areMany)
+        self.checkMetrics(self.areMany)
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")

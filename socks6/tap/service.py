@@ -75,6 +75,7 @@ def makeService(options: Options) -> IService:
         accessLog=options.accessLog(reactor),
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
+    options.addMetrics(reactor, service, [proxy.factory])
     if associations is not None:
         datagrams = options.datagramService(proxy, associations, options.dtlsContext)
         datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]

@@ -31,7 +31,7 @@ _STARTING = re.compile(r"starting on (?:(\d+)|b?'([^']+)')")
 
 
 #: Options of each of which there is a port.
-_PORT_OPTIONS = ("--port", "--tls-port", "--transparent")
+_PORT_OPTIONS = ("--port", "--tls-port", "--transparent", "--metrics")
 
 
 def environment(**more: str) -> dict[str, str]:
