@@ -6,7 +6,7 @@ This module alone needs C{prometheus_client}.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -21,10 +21,9 @@ from prometheus_client.registry import Collector
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from socks6.measurements import Histogram, Measurements
+from socks6.measurements import Histogram
 from socks6.metrics.families import FAMILIES, Family, Kind
-from socks6.metrics.sample import Values, sample
-from socks6.serving.factory import ServingFactory
+from socks6.metrics.sample import Sample, Values
 
 
 class ProxyCollector(Collector):
@@ -32,18 +31,17 @@ class ProxyCollector(Collector):
     Looks at proxies when somebody asks for the metrics.
     """
 
-    def __init__(self, factories: Sequence[ServingFactory], measurements: Measurements) -> None:
+    def __init__(self, sample: Callable[[], Sample]) -> None:
         """
-        @see: L{sample}
+        @param sample: Gives the metrics.
         """
-        self._factories = factories
-        self._measurements = measurements
+        self._sample = sample
 
     def collect(self) -> Iterator[Metric]:
         """
         Give all metrics.
         """
-        values = sample(self._factories, self._measurements)
+        values = self._sample()
         for name, family in FAMILIES.items():
             value = values[name]
             if isinstance(value, Histogram):
@@ -74,14 +72,14 @@ def _numbers(name: str, family: Family, values: Values) -> Metric:
     return metric
 
 
-def makeRegistry(
-    factories: Sequence[ServingFactory], measurements: Measurements
-) -> CollectorRegistry:
+def makeRegistry(sample: Callable[[], Sample]) -> CollectorRegistry:
     """
     Make a registry of the metrics of some proxies, and of the process.
+
+    @param sample: Gives the former.
     """
     registry = CollectorRegistry()
-    registry.register(ProxyCollector(factories, measurements))
+    registry.register(ProxyCollector(sample))
     ProcessCollector(registry=registry)
     return registry
 

@@ -22,14 +22,15 @@ from socks6.values.codes import Command, ReplyCode, TokenOutcome
 #: The values of a metric, by those of its labels.
 Values = Mapping[tuple[str, ...], float]
 
+#: The values of all metrics, by their names.
+Sample = dict[str, Values | Histogram]
+
 #: What becomes of sessions and tokens; each has a value from the start, so that rates
 #: can be made of them.
 SESSION_EVENTS = ("opened", "resumed", "invalid", "declined", "failed")
 
 
-def sample(
-    factories: Sequence[ServingFactory], measurements: Measurements
-) -> dict[str, Values | Histogram]:
+def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> Sample:
     """
     Ask everybody who knows something.
 
@@ -44,7 +45,7 @@ def sample(
             tunnels += 1
             toRemote += passed[0]
             toClient += passed[1]
-    values: dict[str, Values | Histogram] = {
+    values: Sample = {
         "socks6_build_info": {
             (__version__, twisted.__version__, platform.python_version()): 1,
         },
@@ -117,7 +118,7 @@ def _requests(measurements: Measurements) -> Values:
     return values
 
 
-def _logged(logs: Iterable[AccessLog]) -> dict[str, Values | Histogram]:
+def _logged(logs: Iterable[AccessLog]) -> Sample:
     """
     Ask the access logs, which factories may share.
     """

@@ -4,16 +4,18 @@ Metrics as a service of a Twisted application.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import IService, Service
 from twisted.application.strports import service as portService
 from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from socks6.measurements import Histogram, Measurements
+from socks6.metrics.sample import Sample, sample
 from socks6.serving.factory import ServingFactory
 
 #: Seconds between two looks at the reactor.
@@ -71,26 +73,33 @@ class LagService(Service):
         self._next()
 
 
-def metricsService(
-    reactor: IReactorTime, port: str, factories: Sequence[ServingFactory]
-) -> IService:
+def measure(
+    clock: IReactorTime, factories: Sequence[ServingFactory]
+) -> tuple[Service, Callable[[], Sample]]:
     """
-    Measure, and listen for readers.
+    Measure from now on.
+
+    @param factories: Those of the proxies that the metrics are about.
+    @return: A service that measures, and what gives the metrics.
+    """
+    measurements = Measurements()
+    for factory in factories:
+        factory.measurements = measurements
+    return LagService(clock, measurements.lags), partial(sample, factories, measurements)
+
+
+def readersService(reactor: IReactorTime, port: str, sample: Callable[[], Sample]) -> IService:
+    """
+    Listen for readers.
 
     @param port: An endpoint string.
-    @param factories: Those of the proxies that the metrics are about.
+    @param sample: Gives the metrics.
     @raise ImportError: C{prometheus_client} is missing.
     """
     # Who does without metrics does without that.
     from socks6.metrics.exposition import MetricsResource, makeRegistry
 
-    measurements = Measurements()
-    for factory in factories:
-        factory.measurements = measurements
     root = Resource()
-    root.putChild(b"metrics", MetricsResource(makeRegistry(factories, measurements)))
-    service = MultiService()
-    LagService(reactor, measurements.lags).setServiceParent(service)  # type: ignore[no-untyped-call]
+    root.putChild(b"metrics", MetricsResource(makeRegistry(sample)))
     site = Site(root, timeout=_READER_TIMEOUT)
-    portService(port, site, cast("IReactorCore", reactor)).setServiceParent(service)
-    return service
+    return portService(port, site, cast("IReactorCore", reactor))

@@ -4,7 +4,7 @@ The options that are about metrics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,11 +39,13 @@ class MetricsOptions(dict[str, Any]):
         ["open-metrics", None, "Let other machines read the metrics, without a password."],
     ]
 
-    def checkMetrics(self, areMany: bool = False) -> None:
+    #: Takes what this process measures, if another one listens for readers.
+    report: Callable[[str], None] | None = None
+
+    def checkMetrics(self) -> None:
         """
         Check what the options say.
 
-        @param areMany: Whether several processes serve.
         @raise UsageError: It makes no sense.
         """
         if self["metrics"] is None:
@@ -56,8 +58,6 @@ class MetricsOptions(dict[str, Any]):
                 f"--metrics: {port} can be reached from other machines, and everybody there"
                 " could read the metrics: add --open-metrics"
             )
-        if areMany:
-            raise UsageError("--metrics is not for several --workers: each has its own")
         if not _isInstalled("prometheus_client"):
             raise UsageError("--metrics needs prometheus_client: pip install 'socks6[metrics]'")
 
@@ -72,6 +72,32 @@ class MetricsOptions(dict[str, Any]):
         """
         if self["metrics"] is not None:
             # It takes memory that who does without metrics need not have.
-            from socks6.metrics.service import metricsService
+            from socks6.metrics.crew import ReportService
+            from socks6.metrics.service import measure, readersService
 
-            metricsService(reactor, self["metrics"], factories).setServiceParent(parent)
+            measuring, sample = measure(reactor, factories)
+            measuring.setServiceParent(parent)
+            if self.report is None:
+                readersService(reactor, self["metrics"], sample).setServiceParent(parent)
+            else:
+                reporting = ReportService(reactor, sample, self.report)
+                reporting.setServiceParent(parent)  # type: ignore[no-untyped-call]
+
+    def addCrewMetrics(
+        self, reactor: IReactorTime, parent: IServiceCollection
+    ) -> Callable[[int, str | None], None] | None:
+        """
+        Add the service that the options want of a process that looks after others, if they
+        want one.
+
+        @param parent: What it becomes a part of.
+        @return: Takes what the others report.
+        """
+        if self["metrics"] is None:
+            return None
+        from socks6.metrics.crew import CrewMetrics
+        from socks6.metrics.service import readersService
+
+        metrics = CrewMetrics()
+        readersService(reactor, self["metrics"], metrics.sample).setServiceParent(parent)
+        return metrics.reported

@@ -170,7 +170,7 @@ class Options(
         self.checkStack()
         self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
         self.checkAccessLog(self.areMany)
-        self.checkMetrics(self.areMany)
+        self.checkMetrics()
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")

@@ -204,6 +204,7 @@ class WorkersService(CommandLineService):
         )
         self._ports.setServiceParent(self)  # type: ignore[no-untyped-call]
         supervisor = Supervisor(reactor, options["workers"], self._program, self._cannotStart)
+        supervisor.reported = options.addCrewMetrics(reactor, self)
         supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
@@ -297,6 +298,7 @@ def main() -> None:
     with suppress(OSError):
         os.chdir(folder)
     options.briefing = briefing
+    options.report = records.report
     options.parent = {"nodaemon": True, "pidfile": ""}
     service: IService = makeService(options)
     serve(reactor, service, 0, records.serving)

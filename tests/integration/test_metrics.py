@@ -4,6 +4,8 @@ Tests for C{twistd socks6 --metrics}, which is read over HTTP.
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 from urllib.request import urlopen
@@ -26,6 +28,7 @@ from tests.integration.peers import (
 from tests.integration.sharing import openSession, use
 from tests.integration.test_twistd import NOOP_REQUEST, TwistdTestCase
 from tests.integration.twistd import TWISTD, Local, Twistd
+from tests.integration.workers import Crew, CrewCase
 
 #: Makes a module look as if it were not installed.
 _WITHOUT = (
@@ -163,3 +166,32 @@ class MetricsTests(TwistdTestCase):
         twistd = Twistd(self, "--port=0", runner=runner)
         with dial(twistd.places()[0]) as client:
             self.assertEqual(ask(client, NOOP_REQUEST).code, 0)
+
+
+class MeteredCrew(Metered, Crew):
+    """
+    A proxy of several processes with metrics.
+    """
+
+
+class WorkersTests(CrewCase):
+    """
+    The metrics of several processes.
+    """
+
+    def test_summed(self) -> None:
+        """
+        They are added, and what one has counted stays when it has ended.
+        """
+        store = f"--sessions=sqlite:../{self.folder().name}/sessions"
+        crew = MeteredCrew(self, "--workers=2", store, "--metrics=0", "--port=0")
+        pids = crew.waitUntilServing()
+        place, _ = crew.places()
+        for number in (1, 2):
+            with crew.only(number), dial(place) as client:
+                self.assertEqual(ask(client, NOOP_REQUEST).code, 0)
+        name = ("socks6_requests_total", "noop", "success")
+        crew.waitFor(lambda: crew.metrics().get(name) == 2, "not all is reported")
+        os.kill(pids[1], signal.SIGKILL)
+        crew.waitUntilServing((2, 1))
+        self.assertEqual(crew.metrics()[name], 2)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from socks6.measurements import Measurements
 from socks6.metrics.exposition import makeRegistry
 from socks6.metrics.families import FAMILIES
+from socks6.metrics.sample import sample
 from socks6.serving.accesslog import RequestRecord
 from socks6.serving.requestlines import jsonLine
 from socks6.values.address import UNSPECIFIED_IPV4
@@ -101,12 +102,12 @@ class DocsTests(SynchronousTestCase):
         ]
         self.assertEqual(len(places), len(set(places)))
         self.assertTrue(all(0 <= x < 24 for x, _ in places))
-        registry = makeRegistry([], Measurements())
+        registry = makeRegistry(lambda: sample([], Measurements()))
         known = {
-            sample.name
+            each.name
             for family in registry.collect()
-            for sample in family.samples
-            if sample.name.startswith("process_")
+            for each in family.samples
+            if each.name.startswith("process_")
         }
         asked: set[str] = set()
         for query in queriesIn(dashboard):

@@ -14,7 +14,8 @@ from twisted.web.test.requesthelper import DummyRequest
 from socks6.measurements import Histogram, Measurements
 from socks6.metrics.exposition import MetricsResource, makeRegistry
 from socks6.metrics.families import FAMILIES
-from socks6.metrics.service import LAG_INTERVAL, LagService, metricsService
+from socks6.metrics.sample import sample
+from socks6.metrics.service import LAG_INTERVAL, LagService, measure, readersService
 from tests.server.harness import NOOP, ProxyTestCase
 
 
@@ -54,7 +55,7 @@ class ExpositionTests(ProxyTestCase):
         factory.measurements = measurements
         self.network.accept(factory).send(NOOP)
         measurements.lags.observe(0.003)
-        resource = MetricsResource(makeRegistry([factory], measurements))
+        resource = MetricsResource(makeRegistry(lambda: sample([factory], measurements)))
         request: Any = DummyRequest([b"metrics"])
         request.requestHeaders.setRawHeaders(b"accept", [accept])
         text = resource.render_GET(request)
@@ -98,14 +99,28 @@ class ServiceTests(ProxyTestCase):
     The service.
     """
 
-    def test_starts(self) -> None:
+    def test_measures(self) -> None:
         """
-        It listens, and the proxies are measured by one.
+        Several proxies are measured by one, and so is the reactor while the service runs.
         """
         factories = [self.makeFactory(), self.makeFactory()]
-        service = metricsService(self.network, "tcp:9106:interface=127.0.0.1", factories)
+        service, sample = measure(self.network, factories)
         self.assertIsNotNone(factories[0].measurements)
         self.assertIs(factories[0].measurements, factories[1].measurements)
+        service.startService()
+        self.network.advance(LAG_INTERVAL)
+        service.stopService()
+        for factory in factories:
+            self.network.accept(factory)
+        values: dict[str, Any] = sample()
+        self.assertEqual(sum(values["socks6_loop_lag_seconds"].counts), 1)
+        self.assertEqual(values["socks6_connections_open"], {(): 2})
+
+    def test_listens(self) -> None:
+        """
+        It listens where it should.
+        """
+        service = readersService(self.network, "tcp:9106:interface=127.0.0.1", dict)
         service.startService()
         ((port, _, _, interface),) = self.network.tcpServers
         self.assertEqual((port, interface), (9106, "127.0.0.1"))

@@ -97,7 +97,13 @@ class ServiceTestCase(OptionsTestCase):
         """
         Start the service of a command line.
         """
-        service: Any = makeService(parse(*arguments))
+        return self.startWith(parse(*arguments))
+
+    def startWith(self, options: Options) -> ProxyService:
+        """
+        Start the service of options.
+        """
+        service: Any = makeService(options)
         self.assertTrue(verifyObject(IService, service))
         service.privilegedStartService()
         service.startService()

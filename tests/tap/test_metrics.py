@@ -4,6 +4,7 @@ Tests of L{socks6.tap.metrics}.
 
 from __future__ import annotations
 
+from socks6.metrics.crew import REPORT_INTERVAL, read
 from socks6.tap import local, metrics
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
 
@@ -47,15 +48,6 @@ class OptionsTests(OptionsTestCase):
         )
         parse()
 
-    def test_workers(self) -> None:
-        """
-        Several processes have several counts.
-        """
-        complaint = self.complaint(
-            "--workers=2", f"--sessions=sqlite:{self.folder}/sessions", "--metrics=9106"
-        )
-        self.assertTrue(complaint.startswith("--metrics is not for several --workers"), complaint)
-
     def test_local(self) -> None:
         """
         The local proxifier has the same options.
@@ -77,6 +69,22 @@ class ServingTests(ServiceTestCase):
         proxy = self.start("--port=1080", "--metrics=9106")
         self.assertEqual({port for port, *_ in self.network.tcpServers}, {1080, 9106})
         self.assertIsNotNone(proxy.factory.measurements)
+
+    def test_worker(self) -> None:
+        """
+        A process that another one looks after reports to that, and does not listen.
+        """
+        reports: list[str] = []
+        options = parse("--port=1080", "--metrics=9106")
+        options.report = reports.append
+        proxy = self.startWith(options)
+        self.assertEqual([port for port, *_ in self.network.tcpServers], [1080])
+        self.assertIsNotNone(proxy.factory.measurements)
+        self.network.accept(proxy.factory)
+        self.network.advance(REPORT_INTERVAL)
+        self.assertEqual(
+            [read(each)["socks6_connections_open"] for each in reports], [{(): 0}, {(): 1}]
+        )
 
     def test_off(self) -> None:
         """
