@@ -13,6 +13,7 @@ from socks6.metrics.families import FAMILIES, Kind
 from socks6.metrics.sample import SESSION_EVENTS, sample
 from socks6.serving.requestlines import FileAccessLog
 from socks6.values.codes import TokenOutcome
+from tests.server.datagrams import REMOTE, REMOTE_PLACE, deliver
 from tests.server.harness import (
     ADA,
     CONNECT,
@@ -26,6 +27,7 @@ from tests.server.harness import (
     passwords,
     request,
 )
+from tests.server.test_associate import AssociateTestCase
 
 
 class SampleTests(ProxyTestCase):
@@ -197,3 +199,33 @@ class SampleTests(ProxyTestCase):
         values = self.sample()
         self.assertEqual(values["socks6_requests_total"], {})
         self.assertIsInstance(values["socks6_connect_seconds"], Histogram)
+
+
+class AssociationTests(AssociateTestCase):
+    """
+    What is told of UDP associations.
+    """
+
+    def test_datagrams(self) -> None:
+        """
+        Datagrams and their octets are told while an association is open, and not forgotten
+        or counted twice when it is not; those that are dropped are told by reason.
+        """
+        measurements = Measurements()
+        client, header = self.associate()
+        (factory,) = self.factories
+        factory.measurements = measurements
+        self.send(header + REMOTE + b"question")
+        self.send(header + REMOTE + b"more")
+        self.send(b"rubbish")
+        deliver(self.network, self.relay, b"answer", REMOTE_PLACE)
+        for isOpen in (1, 0):
+            values: dict[str, Any] = sample([factory], measurements)
+            self.assertEqual(values["socks6_associations_open"], {(): isOpen})
+            self.assertEqual(values["socks6_octets_total"], {("to_remote",): 12, ("to_client",): 6})
+            self.assertEqual(
+                values["socks6_datagrams_total"], {("to_remote",): 2, ("to_client",): 1}
+            )
+            self.assertEqual(sum(values["socks6_datagrams_dropped_total"].values()), 1)
+            client.end()
+        self.assertEqual(values["socks6_requests_total"], {("udp associate", "success"): 1})
