@@ -6,13 +6,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import fail
+
+from socks6.interfaces import OutboundFailed, SessionStoreFailed
 from socks6.linefile import LineFile
 from socks6.local.factory import LocalFactory
 from socks6.measurements import Histogram, Measurements
 from socks6.metrics.families import FAMILIES, Kind
 from socks6.metrics.sample import SESSION_EVENTS, sample
+from socks6.policy.sessions import SessionService
+from socks6.policy.stores.memory import MemorySessionStore
 from socks6.serving.requestlines import FileAccessLog
-from socks6.values.codes import TokenOutcome
+from socks6.values.codes import ReplyCode, TokenOutcome
+from tests.local.harness import LocalTestCase
 from tests.server.datagrams import REMOTE, REMOTE_PLACE, deliver
 from tests.server.harness import (
     ADA,
@@ -159,6 +165,22 @@ class SampleTests(ProxyTestCase):
         )
         self.assertEqual(values["socks6_tokens_total"]["no window",], 1)
 
+    def test_noSession(self) -> None:
+        """
+        Sessions that there cannot be are counted, and so are stores that fail.
+        """
+        nothing = bytes.fromhex("0000 01 00000000")
+        store = MemorySessionStore(self.network)
+        self.patch(store, "use", lambda *arguments: fail(SessionStoreFailed("broken")))
+        self.prepare(sessions=SessionService(self.network, store, maxSessions=0))
+        for option in (bytes.fromhex("04 0004 01"), SESSION_ID):
+            self.network.accept(self.factory).send(request(option, 0, nothing))
+        values = self.sample()["socks6_sessions_total"]
+        self.assertEqual(
+            [values[event,] for event in SESSION_EVENTS],
+            [0, 0, 0, 1, 1],
+        )
+
     def test_malformed(self) -> None:
         """
         Clients that break the protocol are counted by how.
@@ -199,6 +221,40 @@ class SampleTests(ProxyTestCase):
         values = self.sample()
         self.assertEqual(values["socks6_requests_total"], {})
         self.assertIsInstance(values["socks6_connect_seconds"], Histogram)
+
+
+class LocalTests(LocalTestCase):
+    """
+    What is told of the local proxifier.
+    """
+
+    def test_results(self) -> None:
+        """
+        What programs are told counts as the proxy's reply codes do; only hosts that are
+        connected count for the time that this takes.
+        """
+        measurements = Measurements()
+        factory = self.makeFactory()
+        factory.measurements = measurements
+        connectRequest = bytes.fromhex("050100 05010001cb00710101bb")
+        for refused in (True, False):
+            self.outbound.attempts.clear()
+            program = self.network.accept(factory)
+            program.send(connectRequest)
+            self.network.advance(2.0)
+            if refused:
+                self.attempt.fail(OutboundFailed(ReplyCode.CONNECTION_REFUSED, "no"))
+            else:
+                remote = self.attempt.succeed()
+                program.end()
+                remote.end()
+        values: dict[str, Any] = sample([factory], measurements)
+        self.assertEqual(
+            values["socks6_requests_total"],
+            {("connect", "connection refused"): 1, ("connect", "success"): 1},
+        )
+        self.assertEqual(values["socks6_connect_seconds"].total, 2.0)
+        self.assertEqual(sum(values["socks6_handshake_seconds"].counts), 2)
 
 
 class AssociationTests(AssociateTestCase):

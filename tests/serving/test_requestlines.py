@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,7 +29,7 @@ from socks6.serving.requestlines import (
 from socks6.values.address import Address, DomainName
 from socks6.values.codes import Command
 from socks6.wire.errors import MalformedMessage
-from tests.server.harness import MemoryTestCase
+from tests.server.harness import NOOP, MemoryTestCase, ProxyTestCase, TLSServer
 
 NOW = 1_700_000_000.5
 
@@ -63,6 +64,22 @@ class TimestampTests(SynchronousTestCase):
             (1.0625, "1970-01-01T00:00:01.062Z"),
         ):
             self.assertEqual(timestamp(now), written)
+
+
+class RecordingLog(AccessLog):
+    """
+    Keeps what it is told.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        super().__init__(clock)
+        self.records: list[RequestRecord] = []
+
+    def requestFinished(self, record: RequestRecord) -> None:
+        """
+        Keep a record.
+        """
+        self.records.append(record)
 
 
 class FileTests(MemoryTestCase):
@@ -202,3 +219,22 @@ class OtherTests(MemoryTestCase):
         self.assertEqual(self.lines, ["192.0.2.1:1: rubbish"])
         log.open()
         log.close()
+
+
+class RecordTests(ProxyTestCase):
+    """
+    What is known of a request.
+    """
+
+    def test_encrypted(self) -> None:
+        """
+        It is known whether the client speaks TLS.
+        """
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        factory = self.makeFactory()
+        log = RecordingLog(self.network)
+        factory.accessLog = log
+        TLSServer(folder, self.network).accept(factory).send(NOOP)
+        self.network.accept(factory).send(NOOP)
+        self.assertEqual([each.isEncrypted for each in log.records], [True, False])
