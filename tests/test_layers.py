@@ -40,6 +40,19 @@ STAGES = {
     },
     "command": {"values", "wire", "machine", "client"},
     "workers": set[str](),
+    "metrics": {
+        "values",
+        "wire",
+        "machine",
+        "interfaces",
+        "relay",
+        "client",
+        "policy",
+        "outbound",
+        "serving",
+        "server",
+        "local",
+    },
     "tap": {
         "values",
         "wire",
@@ -54,6 +67,7 @@ STAGES = {
         "local",
         "workers",
         "admin",
+        "metrics",
     },
 }
 
@@ -72,6 +86,7 @@ MAY_IMPORT_LEAVES = {
     "local",
     "command",
     "admin",
+    "metrics",
     "tap",
 }
 

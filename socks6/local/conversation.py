@@ -130,6 +130,7 @@ class LocalConversation(Conversation):
         """
         assert self.record is not None
         self.forgetDeadline()
+        self.measureHandshake()
         if wish.credentials is not None:
             name = wish.credentials.username[:MAX_CREDENTIAL_LENGTH]
             self.record.user = printable(name) or "-"
@@ -159,11 +160,18 @@ class LocalConversation(Conversation):
         if isEarly:
             self._grant(dialect, None)
         remote = LegProtocol()
+        began = factory.clock.seconds()
         request = self._request(wish, isEarly)
+
+        def connected(bound: Address | None) -> None:
+            self.measureConnect(began)
+            if not isEarly:
+                self._grant(dialect, bound)
+
         await self._relayTo(
             remote,
             lambda: factory.outbound.connect(request, remote),
-            lambda bound: None if isEarly else self._grant(dialect, bound),
+            connected,
         )
 
     async def _bind(self, dialect: Dialect, wish: Wish) -> None:
@@ -274,6 +282,8 @@ class LocalConversation(Conversation):
 
         @param bound: The address that its peer sees, if it is known.
         """
+        assert self.record is not None
+        self.record.code = ReplyCode.SUCCESS
         greeting = dialect.granted(bound or UNSPECIFIED_IPV4)
         self.write(greeting)
         self._isGreeted = bool(greeting)
@@ -306,6 +316,8 @@ class LocalConversation(Conversation):
 
         @param result: How it ended, for the log.
         """
+        assert self.record is not None
+        self.record.code = code
         refusal = self._refusal(code)
         # Even if that is nothing: perhaps the program is gone, and all is said and done.
         self.write(refusal)

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from socks6.local.factory import LocalFactory, TransparentFactory
 from socks6.local.isolation import Isolation
 from socks6.outbound.socks6 import SOCKS6Outbound, UpstreamProxy
+from socks6.serving.accesslog import AccessLog
 from socks6.serving.service import ListeningService
 
 
@@ -27,6 +28,7 @@ def localService(
     connectTimeout: float = 60.0,
     requestTimeout: float = 10.0,
     idleTimeout: float | None = None,
+    accessLog: AccessLog | None = None,
 ) -> MultiService:
     """
     Make a local proxifier that can be a part of any Twisted application: it listens as
@@ -42,6 +44,7 @@ def localService(
     @param requestTimeout: Seconds that a program may take to say what it wants.
     @param idleTimeout: Seconds without an octet either way after which a
         tunnel is cut; L{None}: never.
+    @param accessLog: Where requests are logged; by default, in Twisted's log.
     @raise ValueError: There is no proxy, or a time is not above zero.
     """
     if not proxies:
@@ -65,6 +68,8 @@ def localService(
             requestTimeout=requestTimeout,
             idleTimeout=idleTimeout,
         )
+        if accessLog is not None:
+            factory.accessLog = accessLog
         listening = ListeningService(factory, where)
         listening.setServiceParent(service)  # type: ignore[no-untyped-call]
     return service

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
@@ -107,6 +108,11 @@ class SessionService(Service):
 
     It works from construction; as a service it only makes sure that its store can
     work when it starts, and closes it when it stops.
+
+    @ivar events: How many sessions were opened and declined; and how many requests named
+        one that there was (C{resumed}), one that there was not (C{invalid}), or one of
+        which that could not be found out (C{failed}).
+    @ivar outcomes: What became of the tokens that requests spent.
     """
 
     _log = Logger()
@@ -146,6 +152,8 @@ class SessionService(Service):
         self._trust = trust
         self._anonymous = anonymous
         self._maxTokenWindow = maxTokenWindow
+        self.events: Counter[str] = Counter()
+        self.outcomes: Counter[TokenOutcome] = Counter()
         self._lines = LineQuota(clock, 1, DECLINED_PERIOD, self._moreDeclined)
 
     def startService(self) -> None:
@@ -203,6 +211,7 @@ class SessionService(Service):
             key = _key(identifier, isAnonymous)
             window = await self._store.open(key, record, windowSize, self._limits)
         except (SessionsExhausted, SessionStoreFailed) as error:
+            self.events["declined"] += 1
             if self._lines.take():
                 self._log.warn(
                     "A session for {user} from {address} was declined: {error}",
@@ -211,6 +220,7 @@ class SessionService(Service):
                     error=str(error),
                 )
             return stranger
+        self._count("opened", outcome)
         options: list[Option] = [SessionID(identifier)]
         if trust is SessionTrust.NOWHERE:
             options.append(SessionUntrusted())
@@ -242,14 +252,30 @@ class SessionService(Service):
         """
         trusts = tuple(SessionTrust) if authenticated else self._trustsOf(client)
         key = _key(identifier, anonymous)
-        use = await self._store.use(key, self._demandOf(request), trusts, self._limits.timeout)
+        try:
+            use = await self._store.use(key, self._demandOf(request), trusts, self._limits.timeout)
+        except SessionStoreFailed:
+            self.events["failed"] += 1
+            raise
         if use is None:
+            self.events["invalid"] += 1
             return None
         identity = Identity(AuthenticationMethod(use.record.method), use.record.name)
         if not use.admitted:
             return Membership(identity, admitted=False)
+        self._count("resumed", use.outcome)
         options = OptionList([SessionOK(), *_idempotenceOptions(use.outcome, use.window)])
         return Membership(identity, options=options, outcome=use.outcome, session=key)
+
+    def _count(self, event: str, outcome: TokenOutcome | None) -> None:
+        """
+        Count a request in a session.
+
+        @param outcome: What became of its token, if it spent one.
+        """
+        self.events[event] += 1
+        if outcome is not None:
+            self.outcomes[outcome] += 1
 
     def _trustsOf(self, client: Client) -> tuple[SessionTrust, ...]:
         """

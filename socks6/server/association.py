@@ -311,6 +311,7 @@ class Association:
                 associations.dropped["not sent"] += 1
             else:
                 self.toRemote += len(payload)
+                associations.passed["to_remote"] += 1
 
     # To the client.
 
@@ -342,6 +343,7 @@ class Association:
                 self._sources[source] = header
         if self._port.sendTo(self._address, header, payload):
             self.toClient += len(payload)
+            self._associations.passed["to_client"] += 1
 
     # The end.
 

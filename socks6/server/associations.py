@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,6 +52,7 @@ class Associations:
     @ivar policy: Which ports may be bound.
     @ivar codec: The draft to speak.
     @ivar dropped: How many datagrams were dropped, by reason.
+    @ivar passed: How many were passed on, C{to_remote} and C{to_client}.
     @ivar ports: The numbers of our own ports, to which nothing may be relayed.
     """
 
@@ -70,6 +71,7 @@ class Associations:
         self.policy = policy
         self.codec = codec
         self.dropped: Counter[str] = Counter()
+        self.passed: Counter[str] = Counter()
         self.ports: Counter[int] = Counter()
         self.reactor = reactor
         self._lookUp = lookUp
@@ -82,6 +84,13 @@ class Associations:
         self._owned: Counter[bytes] = Counter()
         self._sweep = LoopingCall(self._endIdle)
         self._sweep.clock = reactor
+
+    @property
+    def opened(self) -> Collection[Association]:
+        """
+        Those that are open.
+        """
+        return self._byID.values()
 
     @property
     def canBeReached(self) -> bool:

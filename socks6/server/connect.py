@@ -49,6 +49,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
     wishes = typeOfServiceWishes(request.options)
     first = _first(negotiation, request)
     remote = LegProtocol()
+    began = negotiation.factory.clock.seconds()
     try:
         bound = await outbound.connect(
             OutboundRequest(
@@ -65,6 +66,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
         return
     if remote.transport is None:
         raise UsageError("the outbound has connected nothing")
+    negotiation.measureConnect(began)
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return

@@ -189,9 +189,11 @@ class Negotiation(Conversation):
             self.end(admission.objection)
             return
         assert self.record is not None
+        self.measureHandshake()
         self.identity = admission.identity
         self.record.user = str(admission.identity)
         self.session = admission.session
+        self.record.isInSession = admission.session is not None
         operation = self.factory.operations.get(request.command)
         if admission.objection:
             self.fail(ReplyCode.GENERAL_FAILURE, admission.objection)
@@ -233,6 +235,7 @@ class Negotiation(Conversation):
         @param address: The bound address; L{None}: none in particular.
         """
         assert self.record is not None
+        self.record.code = code
         bound = address or unspecifiedLike(self.record.destination.host)
         self.say(OperationReply(code, bound, options))
 

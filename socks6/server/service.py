@@ -23,6 +23,7 @@ from socks6.server.associations import Associations
 from socks6.server.bind import Binder
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.server.rules import OwnPorts
+from socks6.serving.accesslog import AccessLog
 from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.serving.service import ListeningService
 
@@ -53,6 +54,7 @@ def proxyService(
     splice: bool = True,
     fastOpen: bool = True,
     multipath: bool = False,
+    accessLog: AccessLog | None = None,
 ) -> ProxyService:
     """
     Make a SOCKS 6 proxy that can be a part of any Twisted application.
@@ -90,6 +92,7 @@ def proxyService(
         kernel lets us.
     @param multipath: Whether to speak Multipath TCP with remote hosts that do, by default
         and by C{binder}; with clients, that is the endpoints' business.
+    @param accessLog: Where requests are logged; by default, in Twisted's log.
     @raise ValueError: A checker does not take user names and passwords, or a
         time is not above zero.
     """
@@ -112,6 +115,8 @@ def proxyService(
     if splice and CAN_SPLICE:
         factory.pipes = PipePool()
     factory.multipath = multipath
+    if accessLog is not None:
+        factory.accessLog = accessLog
     service = ProxyService(factory, endpoints, fastOpen)
     advertised = () if binder is None else binder.policy.advertised.values()
     factory.rules.isOwn = OwnPorts(service.ports, advertised).holds

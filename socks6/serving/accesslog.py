@@ -5,7 +5,9 @@ rubbish.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
@@ -38,6 +40,9 @@ class RequestRecord:
     @ivar result: How it ended, in words.
     @ivar toRemote: Octets read from the client, for the remote host.
     @ivar toClient: Octets read from the remote host, for the client.
+    @ivar isEncrypted: Whether the client speaks TLS.
+    @ivar isInSession: Whether the request belongs to a session.
+    @ivar code: What it was answered; L{None}: nothing.
     """
 
     peer: str
@@ -48,6 +53,25 @@ class RequestRecord:
     result: str = ""
     toRemote: int = 0
     toClient: int = 0
+    isEncrypted: bool = False
+    isInSession: bool = False
+    code: int | None = None
+
+
+#: Writes a request's line, from what is known of it, the seconds that it took, and the
+#: time as L{time.time} has it.
+LineFormat = Callable[[RequestRecord, float, float], str]
+
+
+def textLine(record: RequestRecord, seconds: float, now: float) -> str:
+    """
+    Write a request's line for people; the log that it goes to adds the time.
+    """
+    return (
+        f"{record.peer} {record.user} {words(record.command)} {record.destination}:"
+        f" {record.result}, {record.toRemote} octets to the remote host,"
+        f" {record.toClient} to the client, {seconds:.3f} s"
+    )
 
 
 class AccessLog:
@@ -60,11 +84,13 @@ class AccessLog:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, lineFormat: LineFormat = textLine) -> None:
         """
         @param clock: Tells the time.
+        @param lineFormat: Writes a request's line.
         """
         self._clock = clock
+        self._format = lineFormat
         self.malformed: Counter[str] = Counter()
         self._rubbish = LineQuota(clock, RUBBISH_LINES, RUBBISH_PERIOD, self._moreRubbish)
 
@@ -74,20 +100,14 @@ class AccessLog:
         """
         self._rubbish.renewIfDue()
         seconds = self._clock.seconds() - record.began
-        command, destination = words(record.command), str(record.destination)
-        # Twisted's own formatting of that many values is slow.
-        line = (
-            f"{record.peer} {record.user} {command} {destination}: {record.result},"
-            f" {record.toRemote} octets to the remote host, {record.toClient} to the client,"
-            f" {seconds:.3f} s"
-        )
         self._log.info(
             "{line}",
-            line=line,
+            # Twisted's own formatting of that many values is slow.
+            line=self._format(record, seconds, time.time()),
             peer=record.peer,
             user=record.user,
-            command=command,
-            destination=destination,
+            command=words(record.command),
+            destination=str(record.destination),
             result=record.result,
             toRemote=record.toRemote,
             toClient=record.toClient,
@@ -114,6 +134,18 @@ class AccessLog:
         Write how many clients got no line so far.
         """
         self._rubbish.renew()
+
+    def open(self) -> None:
+        """
+        Make sure that lines can be written.
+
+        @raise OSError: They cannot.
+        """
+
+    def close(self) -> None:
+        """
+        Write what has not been written yet.
+        """
 
     def _moreRubbish(self, count: int) -> None:
         """

@@ -19,7 +19,7 @@ from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.relay.throttle import Buckets
 from socks6.serving.accesslog import RequestRecord
-from socks6.sockets import keepAliveUnder
+from socks6.sockets import isEncrypted, keepAliveUnder
 from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
@@ -280,6 +280,7 @@ class Conversation:
         peer = describe(self.transport.getPeer())
         self.record = RequestRecord(peer, self._began, command, destination)
         self.factory.gate.asked(self.leg)
+        self.record.isEncrypted = isEncrypted(self.transport)
         self._work = Deferred.fromCoroutine(work)
         self._work.addErrback(self._failed)
 
@@ -343,6 +344,24 @@ class Conversation:
             (*self.buckets, *factory.bandwidth.of(self.leg)),
         )
         self._relay.start(self.takeData(), self.inputOver, sent)
+
+    def measureHandshake(self) -> None:
+        """
+        Measure how long the client took until it was let in.
+        """
+        measurements = self.factory.measurements
+        if measurements is not None:
+            measurements.handshakes.observe(self.factory.clock.seconds() - self._began)
+
+    def measureConnect(self, began: float) -> None:
+        """
+        Measure how long a remote host took until it was connected.
+
+        @param began: When we began to connect.
+        """
+        measurements = self.factory.measurements
+        if measurements is not None:
+            measurements.connects.observe(self.factory.clock.seconds() - began)
 
     def _relayFinished(self, result: RelayResult) -> None:
         """
@@ -408,6 +427,12 @@ class Conversation:
         self.requestEnded()
         self.factory.totals.requestFinished(self.record)
         self.factory.accessLog.requestFinished(self.record)
+        measurements = self.factory.measurements
+        if measurements is not None:
+            record = self.record
+            measurements.requestFinished(
+                record.command, record.code, record.toRemote, record.toClient
+            )
 
     def _close(self) -> None:
         """

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 
+from socks6.measurements import Measurements
 from socks6.relay.atonce import read
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
@@ -91,6 +92,7 @@ class ServingFactory(Factory):
     @ivar gate: Whom that lets in.
     @ivar bandwidth: How its tunnels share what may pass.
     @ivar totals: What they have done so far.
+    @ivar measurements: What is measured besides; L{None}: nothing.
     """
 
     protocol = ClientProtocol  # type: ignore[assignment]
@@ -116,6 +118,7 @@ class ServingFactory(Factory):
         self.gate = Gate(clock, limits)
         self.bandwidth = Bandwidth(clock, limits)
         self.totals = Totals()
+        self.measurements: Measurements | None = None
         #: In the order in which they came, by number.
         self._connections: dict[int, ClientProtocol] = {}
         self._whenEmpty: list[Deferred[None]] = []
@@ -136,6 +139,16 @@ class ServingFactory(Factory):
         protocol.number = self.totals.connections
         self._connections[protocol.number] = protocol
         self.gate.came(protocol)
+
+    def passing(self) -> Iterator[tuple[int, int]]:
+        """
+        Tell of each open tunnel how many octets have passed so far, from the client and to
+        it.
+        """
+        for protocol in self._connections.values():
+            tunnel = protocol.conversation.tunnel
+            if tunnel is not None:
+                yield tunnel.passed
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """

@@ -128,7 +128,9 @@ class ListeningService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         closed = self._stopListening()
         self._drain = Drain(self.factory)
-        return DeferredList([closed, self._drain.begin()])
+        stopped = DeferredList([closed, self._drain.begin()])
+        stopped.addCallback(self._stopped)
+        return stopped
 
     def hurry(self) -> None:
         """
@@ -136,3 +138,9 @@ class ListeningService(Service):
         """
         if self._drain is not None:
             self._drain.hurry()
+
+    def _stopped(self, result: object) -> None:
+        """
+        Write the rest of the access log, as all connections are closed.
+        """
+        self.factory.accessLog.close()

@@ -17,7 +17,10 @@ from socks6.client.urls import PROXY_VARIABLE, ProxyURL, passwordInEnvironment
 from socks6.listening import endpointDescription
 from socks6.local.isolation import Isolation
 from socks6.local.service import localService
+from socks6.serving.service import ListeningService
+from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.common import CommonOptions
+from socks6.tap.metrics import MetricsOptions
 from socks6.tap.outbound import checkedURL, upstreamProxy
 from socks6.tap.readings import duration
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
@@ -25,7 +28,7 @@ from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
 _log = Logger()
 
 
-class Options(CommonOptions):
+class Options(CommonOptions, AccessLogOptions, MetricsOptions):
     """
     The options of C{twistd socks6-local}.
 
@@ -47,18 +50,22 @@ class Options(CommonOptions):
         duration(
             "idle-timeout", None, "Seconds after which a silent tunnel is cut [default: never]."
         ),
+        *AccessLogOptions.parameters,
+        *MetricsOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
         ["optimistic", None, "Tell programs that they are connected before it is known."],
         ["no-optimistic", None, "Wait for the proxy's word [default: not for SOCKS 5 and HTTP]."],
+        *MetricsOptions.flags,
     ]
 
     def __init__(self) -> None:
         """
         Begin with no proxies.
         """
-        super().__init__()
+        CommonOptions.__init__(self)
+        AccessLogOptions.__init__(self)
         self.proxies: list[ProxyURL] = []
         self.transparentPorts: list[str] = []
         self.isolations: frozenset[Isolation] | None = None
@@ -126,6 +133,16 @@ class Options(CommonOptions):
             raise usage.UsageError("--optimistic and --no-optimistic contradict each other")
         for port in (*self.ports, *self.transparentPorts):
             self.checkOpenness(port, False, "--anonymous")
+        self.checkAccessLog()
+        self.checkMetrics()
+
+    def checkAgain(self) -> None:
+        """
+        Open the access log.
+
+        @raise usage.UsageError: It cannot be opened.
+        """
+        self.openAccessLog()
 
     @property
     def optimism(self) -> bool | None:
@@ -153,7 +170,7 @@ def makeService(options: Options) -> IService:
                 "No UDP ASSOCIATE through {proxy}: its URL has neither dtls= nor udp=",
                 proxy=proxy.name,
             )
-    localService(
+    local = localService(
         reactor,
         [serverFromString(reactor, port) for port in options.ports],
         proxies,
@@ -163,5 +180,9 @@ def makeService(options: Options) -> IService:
         connectTimeout=options["connect-timeout"],
         requestTimeout=options["request-timeout"],
         idleTimeout=options["idle-timeout"],
-    ).setServiceParent(service)
+        accessLog=options.accessLog(reactor),
+    )
+    local.setServiceParent(service)
+    factories = [each.factory for each in local if isinstance(each, ListeningService)]
+    options.addMetrics(reactor, service, factories)
     return service

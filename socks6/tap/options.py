@@ -19,10 +19,12 @@ from twisted.python import usage
 
 from socks6.listening import endpointDescription
 from socks6.server.renewal import RenewableContext
+from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.admin import AdminOptions
 from socks6.tap.commands import CommandOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.limits import LimitOptions
+from socks6.tap.metrics import MetricsOptions
 from socks6.tap.outbound import OutboundOptions
 from socks6.tap.passwords import PasswordOptions
 from socks6.tap.readings import duration
@@ -46,6 +48,8 @@ class Options(
     WorkerOptions,
     RuleOptions,
     AdminOptions,
+    AccessLogOptions,
+    MetricsOptions,
 ):
     """
     The options of C{twistd socks6}.
@@ -77,6 +81,8 @@ class Options(
         *WorkerOptions.parameters,
         *RuleOptions.parameters,
         *AdminOptions.parameters,
+        *AccessLogOptions.parameters,
+        *MetricsOptions.parameters,
     ]
     optFlags: list[Sequence[Any]] = [
         ["anonymous", None, "Let everybody who can connect use the proxy."],
@@ -85,6 +91,7 @@ class Options(
         *OutboundOptions.flags,
         *StackOptions.flags,
         *RuleOptions.flags,
+        *MetricsOptions.flags,
     ]
 
     def __init__(self) -> None:
@@ -96,6 +103,7 @@ class Options(
         WorkerOptions.__init__(self)
         RuleOptions.__init__(self)
         AdminOptions.__init__(self)
+        AccessLogOptions.__init__(self)
         self.tlsPorts: list[str] = []
         self.tlsContext: RenewableContext | None = None
         self.dtlsContext: SSL.Context | None = None
@@ -150,10 +158,11 @@ class Options(
     def checkAgain(self) -> None:
         """
         Check once more that the password files can be read, now that the process
-        is who it will be and where it will be.
+        is who it will be and where it will be, and open the access log.
 
         @raise usage.UsageError: One cannot.
         """
+        self.openAccessLog()
         for passwords in self.passwordFiles:
             self._checkPasswords(passwords)
 
@@ -179,6 +188,8 @@ class Options(
         self.checkStack()
         self.checkWorkers(bool(self.udpPorts or self.dtlsPorts))
         self.checkAdmin(self.areMany)
+        self.checkAccessLog(self.areMany)
+        self.checkMetrics()
         self._checkTLS()
         if self["anonymous"] and self.checkers:
             raise usage.UsageError("--anonymous and --auth contradict each other")

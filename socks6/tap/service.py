@@ -79,11 +79,13 @@ def makeService(options: Options) -> IService:
         splice=not options["no-splice"],
         fastOpen=not options["no-fast-open"],
         multipath=bool(options["mptcp"]),
+        accessLog=options.accessLog(reactor),
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
     admin = options.adminPage(reactor, proxy.factory, sessions)
     if admin is not None:
         admin.setServiceParent(service)
+    options.addMetrics(reactor, service, [proxy.factory])
     if associations is not None:
         datagrams = options.datagramService(proxy, associations, options.dtlsContext)
         datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]

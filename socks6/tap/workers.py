@@ -211,6 +211,7 @@ class WorkersService(CommandLineService):
             self._cannotStart,
             options["drain-timeout"],
         )
+        self._supervisor.reported = options.addCrewMetrics(reactor, self)
         self._supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
         # Ours are read to see whether they serve: each worker has its own.
         contents = options.reloadables
@@ -312,6 +313,7 @@ def main() -> None:
     with suppress(OSError):
         os.chdir(folder)
     options.briefing = briefing
+    options.report = records.report
     options.parent = {"nodaemon": True, "pidfile": ""}
     service: Any = makeService(options)
     # The process that looks after us, and all others, may be told at the same time.

@@ -5,8 +5,9 @@ A record ends with a NUL::
 
     level:* 20 text:* 00
 
-The level is a name such as C{info}, and the text has as many lines as it needs.  A
-record without text and level means that the worker serves now.
+The level is a name such as C{info}, or C{report} for what is not logged, and the text
+has as many lines as it needs.  A record without text and level means that the worker
+serves now.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ MAX_TEXT = 16384
 
 #: Octets that are kept until their record has ended.
 MAX_RECORD = MAX_TEXT + 64
+
+#: The level of what is not logged.
+REPORT = "report"
 
 _END = b"\0"
 
@@ -49,6 +53,12 @@ class RecordWriter:
         Tell that the worker serves.
         """
         self._write(b"")
+
+    def report(self, text: str) -> None:
+        """
+        Tell something else, which is nobody's business here.
+        """
+        self._write(f"{REPORT} {text}".encode("ascii"))
 
     def __call__(self, event: LogEvent) -> None:
         """
@@ -86,7 +96,7 @@ class RecordReader:
         """
         Read what comes.
 
-        @return: Levels and texts; L{None}: the worker serves.
+        @return: Levels and texts, or L{REPORT} and a text; L{None}: the worker serves.
         """
         *records, rest = (self._rest + octets).split(_END)
         self._rest = rest[:MAX_RECORD]
@@ -100,6 +110,8 @@ def _record(octets: bytes) -> tuple[Any, str] | None:
     if not octets:
         return None
     level, _, text = octets.decode("utf-8", "replace").partition(" ")
+    if level == REPORT:
+        return level, text
     try:
         return LogLevel.levelWithName(level), text
     except InvalidLogLevelError:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
-from socks6.workers.records import MAX_TEXT, RecordReader
+from socks6.workers.records import MAX_TEXT, REPORT, RecordReader
 from socks6.workers.worker import HURRY, RELOAD, STOP
 
 #: Seconds that a worker may take to stop, besides those that its tunnels may take; then it
@@ -72,6 +72,8 @@ class Supervisor(Service):
         self.reactor = reactor
         self.program = program
         self.patience = drainTimeout + PATIENCE
+        #: Takes the workers' numbers and what they report; L{None}: one has ended.
+        self.reported: Callable[[int, str | None], None] | None = None
         self._cannotStart: Callable[[], None] | None = cannotStart
         self._workers = [Worker(self, number) for number in range(1, count + 1)]
 
@@ -195,6 +197,13 @@ class Worker:
         """
         self._log.emit(level, "{text}", text=text, log_system=self.name)
 
+    def report(self, text: str | None) -> None:
+        """
+        Pass on what it reports; L{None}: it has ended.
+        """
+        if self._supervisor.reported is not None:
+            self._supervisor.reported(self._number, text)
+
     def serves(self) -> None:
         """
         Learn that it serves.
@@ -207,6 +216,7 @@ class Worker:
         Learn that the process has ended.
         """
         self._process = None
+        self.report(None)
         if self._whenEnded is not None:
             self._stopTimer()
             self._whenEnded.callback(None)
@@ -309,6 +319,8 @@ class _Process(ProcessProtocol):
         for record in self._records.receive(data):
             if record is None:
                 self._worker.serves()
+            elif record[0] == REPORT:
+                self._worker.report(record[1])
             else:
                 self._worker.log(*record)
 

@@ -31,7 +31,7 @@ _STARTING = re.compile(r"starting on (?:(\d+)|b?'([^']+)')")
 
 
 #: Options of each of which there is a port.
-_PORT_OPTIONS = ("--port", "--tls-port", "--transparent", "--admin=")
+_PORT_OPTIONS = ("--port", "--tls-port", "--transparent", "--admin=", "--metrics")
 
 
 def environment(**more: str) -> dict[str, str]:

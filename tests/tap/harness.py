@@ -98,7 +98,13 @@ class ServiceTestCase(OptionsTestCase):
         Start the service of a command line.
         """
         # Tests leave tunnels open.
-        service: Any = makeService(parse("--drain-timeout=0", *arguments))
+        return self.startWith(parse("--drain-timeout=0", *arguments))
+
+    def startWith(self, options: Options) -> ProxyService:
+        """
+        Start the service of options.
+        """
+        service: Any = makeService(options)
         self.assertTrue(verifyObject(IService, service))
         service.privilegedStartService()
         service.startService()

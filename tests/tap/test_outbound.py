@@ -9,11 +9,11 @@ import io
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService
 from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 
 from socks6.client.urls import DatagramRoute
+from socks6.interfaces import IOutbound
 from socks6.outbound.direct import DirectOutbound
 from socks6.outbound.socks5 import SOCKS5Outbound
 from socks6.outbound.socks6 import SOCKS6Outbound
@@ -388,8 +388,8 @@ class ServiceTests(ServiceTestCase):
         service: Any = makeService(
             parse("--outbound=socks6://ada:s3cret@localhost:9050", "--drain-timeout=0")
         )
-        *_, outbound, proxy = service
-        self.assertTrue(IService.providedBy(outbound))
+        (proxy,) = (each for each in service if isinstance(each, ProxyService))
+        self.assertEqual(len([each for each in service if IOutbound.providedBy(each)]), 1)
         service.privilegedStartService()
         service.startService()
         client, upstream = self.ask(proxy)

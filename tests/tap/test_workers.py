@@ -350,8 +350,7 @@ class WorkerTests(WorkersTestCase):
         options: Any = parse("--workers=2", self.store, *arguments)
         options.briefing = Briefing("", "", (), (), "5ec7e7" * 10)
         service: Any = makeService(options)
-        *_, proxy = service
-        assert isinstance(proxy, ProxyService)
+        (proxy,) = (each for each in service if isinstance(each, ProxyService))
         return proxy
 
     def test_commands(self) -> None:

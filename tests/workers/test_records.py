@@ -11,7 +11,7 @@ from twisted.logger import ILogObserver, Logger, LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6.workers.records import MAX_RECORD, MAX_TEXT, RecordReader, RecordWriter
+from socks6.workers.records import MAX_RECORD, MAX_TEXT, REPORT, RecordReader, RecordWriter
 
 
 class RecordWriterTests(SynchronousTestCase):
@@ -96,6 +96,14 @@ class RecordWriterTests(SynchronousTestCase):
         record = b"".join(chunks)
         self.assertEqual(len(record), MAX_TEXT + 1)
         self.assertTrue(record.endswith(b"xxx\0"))
+
+    def test_report(self) -> None:
+        """
+        What is not logged can be told, too.
+        """
+        self.writer.report('{"some": "thing"}')
+        (record,) = RecordReader().receive(self.written())
+        self.assertEqual(record, (REPORT, '{"some": "thing"}'))
 
     def test_nobodyReads(self) -> None:
         """

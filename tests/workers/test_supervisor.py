@@ -97,6 +97,22 @@ class SupervisorTests(MemoryTestCase):
         )
         self.assertEqual({event["log_system"] for event in self.events}, {"worker 2"})
 
+    def test_report(self) -> None:
+        """
+        What a worker reports is passed on with its number and not logged, and so is that
+        it has ended; if nobody wants to know, nothing happens.
+        """
+        _, child = self.start()
+        self.events.clear()
+        child.say(b"report nobody hears\0")
+        reports: list[tuple[int, str | None]] = []
+        self.supervisor.reported = lambda number, text: reports.append((number, text))
+        child.say(b"report {}\0")
+        self.assertEqual(self.lines, [])
+        self.assertEqual(reports, [(2, "{}")])
+        child.end()
+        self.assertEqual(reports[1:], [(2, None)])
+
     def test_accidents(self) -> None:
         """
         What a worker writes elsewhere are errors, a line each, however they come.

@@ -1,0 +1,3 @@
+"""
+What Prometheus is told about a proxy.
+"""

@@ -1,0 +1,134 @@
+"""
+The values of the metrics at a moment.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import twisted
+from socks6 import __version__
+from socks6.local.factory import LocalFactory
+from socks6.measurements import Histogram, Measurements
+from socks6.server.protocol import SOCKS6ServerFactory
+from socks6.serving.accesslog import AccessLog
+from socks6.serving.factory import ServingFactory
+from socks6.serving.requestlines import FileAccessLog
+from socks6.text import words
+from socks6.values.codes import Command, ReplyCode, TokenOutcome
+
+#: The values of a metric, by those of its labels.
+Values = Mapping[tuple[str, ...], float]
+
+#: The values of all metrics, by their names.
+Sample = dict[str, Values | Histogram]
+
+#: What becomes of sessions and tokens; each has a value from the start, so that rates
+#: can be made of them.
+SESSION_EVENTS = ("opened", "resumed", "invalid", "declined", "failed")
+
+
+def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> Sample:
+    """
+    Ask everybody who knows something.
+
+    @param factories: Know the connections, and those of all of them are added.
+    @param measurements: What was measured for these.
+    @return: By the names of L{FAMILIES<socks6.metrics.families.FAMILIES>}.
+    """
+    toRemote, toClient = measurements.toRemote, measurements.toClient
+    tunnels = 0
+    for factory in factories:
+        for passed in factory.passing():
+            tunnels += 1
+            toRemote += passed[0]
+            toClient += passed[1]
+    values: Sample = {
+        "socks6_build_info": {
+            (__version__, twisted.__version__, platform.python_version()): 1,
+        },
+        "socks6_connections_open": _only(sum(each.openCount for each in factories)),
+        "socks6_tunnels_open": _only(tunnels),
+        "socks6_connections_total": _only(sum(each.totals.connections for each in factories)),
+        "socks6_requests_total": _requests(measurements),
+        "socks6_handshake_seconds": measurements.handshakes,
+        "socks6_connect_seconds": measurements.connects,
+        "socks6_loop_lag_seconds": measurements.lags,
+        **_logged({each.accessLog for each in factories}),
+    }
+    sessions, tokens, dropped = Counter[str](), Counter[str](), Counter[str]()
+    failures = associations = 0
+    datagrams = Counter[str]()
+    for each in factories:
+        if isinstance(each, SOCKS6ServerFactory):
+            sessions += each.sessions.events
+            tokens += Counter(
+                {words(outcome): count for outcome, count in each.sessions.outcomes.items()}
+            )
+            failures += each.authenticator.failed
+            if each.associations is not None:
+                associations += len(each.associations.opened)
+                dropped += each.associations.dropped
+                datagrams += each.associations.passed
+                for association in each.associations.opened:
+                    toRemote += association.toRemote
+                    toClient += association.toClient
+        elif isinstance(each, LocalFactory):
+            dropped += each.dropped
+    values["socks6_octets_total"] = {("to_remote",): toRemote, ("to_client",): toClient}
+    values["socks6_sessions_total"] = _labelled(sessions, SESSION_EVENTS)
+    values["socks6_tokens_total"] = _labelled(tokens, map(words, TokenOutcome))
+    values["socks6_authentication_failures_total"] = _only(failures)
+    values["socks6_associations_open"] = _only(associations)
+    values["socks6_datagrams_total"] = _labelled(datagrams, ("to_remote", "to_client"))
+    values["socks6_datagrams_dropped_total"] = _labelled(dropped)
+    return values
+
+
+def _only(value: float) -> Values:
+    """
+    Give the value of a metric without labels.
+    """
+    return {(): value}
+
+
+def _labelled(counted: Mapping[str, int], known: Iterable[str] = ()) -> Values:
+    """
+    Give the values of a metric with one label.
+
+    @param known: What has a value in any case.
+    """
+    return {(name,): counted.get(name, 0) for name in {**dict.fromkeys(known), **counted}}
+
+
+def _requests(measurements: Measurements) -> Values:
+    """
+    Write commands and reply codes in words.  There are few: clients can make up numbers of
+    commands.
+    """
+    values: Counter[tuple[str, ...]] = Counter()
+    for (command, code), count in measurements.requests.items():
+        commandWords = words(Command(command)) if command in list(Command) else "other"
+        result = "unanswered" if code is None else "other"
+        if code is not None and code in list(ReplyCode):
+            result = words(ReplyCode(code))
+        values[commandWords, result] += count
+    return values
+
+
+def _logged(logs: Iterable[AccessLog]) -> Sample:
+    """
+    Ask the access logs, which factories may share.
+    """
+    malformed = Counter[str]()
+    lost = 0
+    for log in logs:
+        malformed += log.malformed
+        if isinstance(log, FileAccessLog):
+            lost += log.file.lost
+    return {
+        "socks6_malformed_total": _labelled(malformed),
+        "socks6_access_log_lost_total": _only(lost),
+    }

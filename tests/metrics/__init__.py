@@ -1,0 +1,3 @@
+"""
+Tests of L{socks6.metrics}.
+"""
