@@ -17,6 +17,7 @@ from socks6.client.urls import PROXY_VARIABLE, ProxyURL, passwordInEnvironment
 from socks6.listening import endpointDescription
 from socks6.local.isolation import Isolation
 from socks6.local.service import localService
+from socks6.staleevents import ignoreStaleEvents
 from socks6.tap.common import CommonOptions
 from socks6.tap.outbound import checkedURL, upstreamProxy
 from socks6.tap.readings import duration
@@ -144,6 +145,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = _reactor
     raiseDescriptorLimit(reactor)
+    ignoreStaleEvents(reactor)
     service = CommandLineService(options)
     isolations = options.isolations
     proxies = [upstreamProxy(reactor, url) for url in options.proxies]
