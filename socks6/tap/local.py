@@ -18,6 +18,7 @@ from socks6.listening import endpointDescription
 from socks6.local.isolation import Isolation
 from socks6.local.service import localService
 from socks6.serving.service import ListeningService
+from socks6.staleevents import ignoreStaleEvents
 from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.common import CommonOptions
 from socks6.tap.metrics import MetricsOptions
@@ -161,6 +162,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = _reactor
     raiseDescriptorLimit(reactor)
+    ignoreStaleEvents(reactor)
     service = CommandLineService(options)
     isolations = options.isolations
     proxies = [upstreamProxy(reactor, url) for url in options.proxies]

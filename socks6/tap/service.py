@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from socks6.server.service import proxyService
 from socks6.server.tls import TLSServerEndpoint
+from socks6.staleevents import ignoreStaleEvents
 from socks6.tap.options import Options
 from socks6.tap.reloading import ReloadingService
 from socks6.tap.runner import CommandLineService, raiseDescriptorLimit
@@ -29,6 +30,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = _reactor
     raiseDescriptorLimit(reactor)
+    ignoreStaleEvents(reactor)
     if options.areMany and options.briefing is None:
         return WorkersService(reactor, options)
     listener: Any = options.listener(reactor)

@@ -1,0 +1,56 @@
+"""
+Keeps new connections from what the kernel has said of old ones.
+
+Twisted asks the kernel once for everything that has happened, and then acts on one event
+after the other.  If acting on one closes another descriptor, and a new connection is given
+its number at once, then what had happened to the old connection is taken for the new
+one's: where the old one was reset, the new one is closed.  So whoever resets connections
+could have those of others closed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted.python import log
+
+if TYPE_CHECKING:
+    from twisted.internet.epollreactor import EPollReactor
+
+
+def ignoreStaleEvents(reactor: object) -> None:
+    """
+    Let a reactor act on an event only if the descriptor still belongs to whom it did when
+    the event happened.
+
+    @param reactor: Any; those that do not use C{epoll} stay as they are.
+    """
+    try:
+        from twisted.internet.epollreactor import EPollReactor
+    except ImportError:
+        # This system has none.
+        return
+    if isinstance(reactor, EPollReactor):
+        inside: Any = reactor
+        inside.doIteration = partial(_doPoll, reactor)
+
+
+def _doPoll(reactor: EPollReactor, timeout: float | None) -> None:
+    """
+    Wait for events, and act on them.
+
+    @param timeout: Seconds to wait; L{None}: until there are some.
+    @see: C{EPollReactor.doPoll}, which this is but for the comparison.
+    """
+    # The reactor's own, which have no other name.
+    inside: Any = reactor
+    selectables = inside._selectables
+    try:
+        happened = inside._poller.poll(-1 if timeout is None else timeout, len(selectables))
+    except InterruptedError:
+        return
+    events = [(selectables.get(descriptor), descriptor, event) for descriptor, event in happened]
+    for selectable, descriptor, event in events:
+        if selectable is not None and selectables.get(descriptor) is selectable:
+            log.callWithLogger(selectable, inside._doReadOrWrite, selectable, descriptor, event)
