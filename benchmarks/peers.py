@@ -217,7 +217,7 @@ PEERS: Mapping[str, Peer] = {
     ),
     "socks6-silent": Peer(
         "socks6, no log",
-        (*_SOCKS6[:1], "--logger=twisted.logger.LogPublisher", *_SOCKS6[1:]),
+        (*_SOCKS6, "--access-log=off"),
         socks6Steps,
         tests=CONNECTIONS,
     ),

@@ -119,6 +119,25 @@ class StaleEventTests(SynchronousTestCase):
         self.reactor.doIteration(0)
         self.assertEqual((one.heard, two.heard), (["can be read"], []))
 
+    def test_failure(self) -> None:
+        """
+        One that fails in every way is logged, and keeps nobody from what has happened to
+        it.
+        """
+
+        def fail(listener: Any) -> None:
+            listener.connectionLost = fail
+            raise ZeroDivisionError
+
+        listeners = []
+        for happened in (lambda listener: None, fail, lambda listener: None):
+            listener, end = self.listener(happened)
+            listeners.append(listener)
+            end.sendall(b"x")
+        self.reactor.doIteration(0)
+        self.assertEqual([each.heard for each in listeners], [["can be read"]] * 3)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
     def test_waits(self) -> None:
         """
         Without a time-out, events are waited for.

@@ -89,6 +89,8 @@ class RuleCheck:
         self._subject = subject
         self._command = command
         self._held: set[Rule] = set()
+        #: What was judged last.
+        self._last: tuple[Address, IPAddress, Verdict] | None = None
         self._isOver = False
 
     def client(self) -> Verdict:
@@ -113,6 +115,18 @@ class RuleCheck:
     def host(self, address: Address, host: IPAddress) -> Verdict:
         """
         Judge one address of a destination, for which a connection is held then.
+        """
+        last = self._last
+        if last is not None and last[0] is address and last[1] == host:
+            # Who connects asks again about what has been judged.
+            return last[2]
+        verdict = self._judge(address, host)
+        self._last = (address, host, verdict)
+        return verdict
+
+    def _judge(self, address: Address, host: IPAddress) -> Verdict:
+        """
+        Do that.
         """
         book, subject = self._book, self._subject
         # A client on this machine can connect there by itself.
