@@ -89,8 +89,8 @@ class RuleCheck:
         self._subject = subject
         self._command = command
         self._held: set[Rule] = set()
-        #: What was judged last.
-        self._last: tuple[Address, IPAddress, Verdict] | None = None
+        #: What was allowed last, and by which rules.
+        self._allowed: tuple[Address, IPAddress, Ruleset, Verdict] | None = None
         self._isOver = False
 
     def client(self) -> Verdict:
@@ -116,12 +116,13 @@ class RuleCheck:
         """
         Judge one address of a destination, for which a connection is held then.
         """
-        last = self._last
-        if last is not None and last[0] is address and last[1] == host:
-            # Who connects asks again about what has been judged.
-            return last[2]
+        last, ruleset = self._allowed, self._book.ruleset
+        if last is not None and last[0] is address and last[1] == host and last[2] is ruleset:
+            # Who connects asks again.
+            return last[3]
         verdict = self._judge(address, host)
-        self._last = (address, host, verdict)
+        if verdict.allowed:
+            self._allowed = (address, host, ruleset, verdict)
         return verdict
 
     def _judge(self, address: Address, host: IPAddress) -> Verdict:
@@ -179,6 +180,7 @@ class RuleCheck:
         Take note of what has allowed the connection; nothing else is held any more.
         """
         self.verdict = verdict
+        self._allowed = None
         self._release(self._held - {verdict.rule})
 
     def close(self) -> None:

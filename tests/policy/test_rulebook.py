@@ -57,6 +57,21 @@ class RuleBookTests(SynchronousTestCase):
         self.assertFalse(check.destination(DESTINATION).allowed)
         self.assertFalse(check.client().allowed)
 
+    def test_again(self) -> None:
+        """
+        What was allowed last says nothing about another port, nor another host.
+        """
+        networks = (ip_network(f"{ROOT}/32"),)
+        check = self.check(RuleBook(Ruleset([Rule(1, ports=((80, 80),), networks=networks)])))
+        web, other = Address(ROOT, 80), Address(ROOT, 81)
+        for address, host, isAllowed in (
+            (web, ROOT, True),
+            (other, ROOT, False),
+            (web, ip_address("198.41.0.5"), False),
+            (web, ROOT, True),
+        ):
+            self.assertIs(check.objection(address, host) is None, isAllowed)
+
     def test_noFile(self) -> None:
         """
         Without a file, nothing changes.
