@@ -130,7 +130,7 @@ class LocalConversation(Conversation):
         """
         assert self.record is not None
         self.forgetDeadline()
-        self.measureHandshake()
+        self.factory.letIn(self.began)
         if wish.credentials is not None:
             name = wish.credentials.username[:MAX_CREDENTIAL_LENGTH]
             self.record.user = printable(name) or "-"
@@ -164,7 +164,7 @@ class LocalConversation(Conversation):
         request = self._request(wish, isEarly)
 
         def connected(bound: Address | None) -> None:
-            self.measureConnect(began)
+            self.factory.connected(began)
             if not isEarly:
                 self._grant(dialect, bound)
 

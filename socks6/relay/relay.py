@@ -13,11 +13,11 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from socks6.relay.atonce import endOutput
+from socks6.relay.direction import Direction
 from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import NO_PIPES, PipePool
@@ -28,8 +28,6 @@ from socks6.sockets import (
     canHalfClose,
     deliverRest,
     delivery,
-    isClosing,
-    isReset,
     readAtMost,
 )
 from socks6.text import errorWords
@@ -51,159 +49,6 @@ class RelayResult:
     toRemote: int
     toClient: int
     ending: str
-
-
-@implementer(IPushProducer)
-class _Direction:
-    """
-    What goes from one leg to the other: the source's receiver, and the
-    producer of the destination.
-    """
-
-    __slots__ = (
-        "delivery",
-        "destination",
-        "ended",
-        "isHeld",
-        "octets",
-        "paused",
-        "relay",
-        "shortcut",
-        "source",
-        "sourceTransport",
-        "throttle",
-    )
-
-    def __init__(self, relay: Relay, source: LegProtocol, destination: LegProtocol) -> None:
-        """
-        @param relay: What this is a half of.
-        """
-        self.relay = relay
-        self.source = source
-        self.sourceTransport: Any = source.transport
-        self.destination: Any = destination.transport
-        #: Octets passed on.
-        self.octets = 0
-        #: Whether the source sends no more.
-        self.ended = False
-        #: Whether the source is not read, as the destination cannot keep up.
-        self.paused = False
-        #: How far the destination's peer had got at the last look.
-        self.delivery: Delivery | None = None
-        #: The short way; L{None}: there is none.
-        self.shortcut: Shortcut | None = None
-        #: What limits how fast octets pass; L{None}: nothing does.
-        self.throttle: Throttle | None = None
-        #: Whether the source is not read because of that.
-        self.isHeld = False
-
-    def isStranded(self) -> bool:
-        """
-        Tell whether the source is gone though nobody has noticed, and what it
-        sent before goes nowhere either.
-        """
-        before, self.delivery = self.delivery, delivery(self.destination)
-        if not isReset(self.sourceTransport):
-            return False
-        # Whoever reads on will get the rest, and we shall hear of the reset then.
-        return self.ended or (self.paused and self.delivery == before)
-
-    # The source's receiver.
-
-    def dataReceived(self, octets: bytes) -> None:
-        """
-        Pass on octets.
-        """
-        self.passed(len(octets))
-        if self.shortcut is None:
-            self.destination.write(octets)
-        else:
-            self.shortcut.send(octets)
-
-    def passed(self, count: int) -> None:
-        """
-        Count octets.
-        """
-        self.octets += count
-        self.relay.touch()
-        if self.throttle is not None:
-            self.throttle.spend(count)
-
-    def leaveShortcut(self) -> None:
-        """
-        Take the ordinary way from now on.
-        """
-        shortcut, self.shortcut = self.shortcut, None
-        if shortcut is not None:
-            shortcut.leave()
-
-    def inputEnded(self) -> None:
-        """
-        Pass on that there are no more.
-        """
-        self.ended = True
-        # "loseConnection with a paused producer never completes", nor does the
-        # end of one direction.
-        self.destination.unregisterProducer()
-        self.relay.directionEnded(self)
-
-    def outputEnded(self) -> None:
-        """
-        The source has heard that no more goes to it; it may go on.
-        """
-
-    def connectionLost(self, reason: Failure) -> None:
-        """
-        The source is gone.
-        """
-        self.relay.legLost(self, reason)
-
-    # The destination's producer.
-
-    def pauseProducing(self) -> None:
-        """
-        Read no more until the destination has written what it has.
-        """
-        self.paused = True
-        self.delivery = None
-        self.relay.watch()
-        self.sourceTransport.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """
-        Read on.
-        """
-        self.paused = False
-        self.relay.touch()
-        if isClosing(self.destination):
-            # The peer has ended its TLS connection, which waits for its
-            # producer to be done before it says so.
-            self.destination.unregisterProducer()
-        elif not self.isHeld:
-            self.sourceTransport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """
-        The destination is gone, which its own receiver is about to hear.
-        """
-        self.relay.destinationLost(self)
-
-    # What the throttle holds.
-
-    def hold(self) -> None:
-        """
-        Read no more, as too much has come in a short time.
-        """
-        self.isHeld = True
-        self.sourceTransport.pauseProducing()
-
-    def release(self) -> None:
-        """
-        Read on.
-        """
-        self.isHeld = False
-        if not (self.paused or self.ended):
-            self.sourceTransport.resumeProducing()
 
 
 def _failureIn(reason: Failure) -> str:
@@ -273,8 +118,8 @@ class Relay:
         self._lastActivity = 0.0
         self._ending = ""
         self._openLegs = 2
-        self._up = _Direction(self, client, remote)
-        self._down = _Direction(self, remote, client)
+        self._up = Direction(self, client, remote)
+        self._down = Direction(self, remote, client)
         if buckets:
             self._up.throttle = Throttle(self._up, [each.toRemote for each in buckets])
             self._down.throttle = Throttle(self._down, [each.toClient for each in buckets])
@@ -375,7 +220,7 @@ class Relay:
         for direction in (self._up, self._down):
             direction.source.abort()
 
-    def directionEnded(self, direction: _Direction) -> None:
+    def directionEnded(self, direction: Direction) -> None:
         """
         Pass on the end of one direction, or finish if it was the last.
         """
@@ -407,7 +252,7 @@ class Relay:
         if any(direction.ended or direction.paused for direction in (self._up, self._down)):
             self.watch()
 
-    def destinationLost(self, direction: _Direction) -> None:
+    def destinationLost(self, direction: Direction) -> None:
         """
         One connection is going, maybe as its peer takes no more, though not all
         has been read of what that had sent before: read it.
@@ -417,7 +262,7 @@ class Relay:
         if not self._ending:
             deliverRest(direction.destination)
 
-    def legLost(self, direction: _Direction, reason: Failure) -> None:
+    def legLost(self, direction: Direction, reason: Failure) -> None:
         """
         One connection is gone: end the other, once it has got what was sent.
 
@@ -438,7 +283,7 @@ class Relay:
         self._close(ending, direction, breaksOff=hasFailed and isUnheard and not lastWords)
         self._legGone()
 
-    def _close(self, ending: str, lost: _Direction | None = None, breaksOff: bool = False) -> None:
+    def _close(self, ending: str, lost: Direction | None = None, breaksOff: bool = False) -> None:
         """
         Close what is still open.
 

@@ -19,7 +19,7 @@ from socks6.relay.pipes import SIZE, Pipe, PipePool
 from socks6.sockets import hasUnsent, isPlain
 
 if TYPE_CHECKING:
-    from socks6.relay.relay import _Direction
+    from socks6.relay.direction import Direction
 
 #: How often a pipe is filled in one turn of the reactor.
 _ROUNDS = 4
@@ -59,7 +59,7 @@ class Shortcut:
         "_source",
     )
 
-    def __init__(self, direction: _Direction, pool: PipePool) -> None:
+    def __init__(self, direction: Direction, pool: PipePool) -> None:
         """
         @param direction: Both of its transports can be shortened.
         """

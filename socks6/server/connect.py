@@ -66,7 +66,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
         return
     if remote.transport is None:
         raise UsageError("the outbound has connected nothing")
-    negotiation.measureConnect(began)
+    negotiation.factory.connected(began)
     if remote.lost:
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the remote host is gone already")
         return

@@ -189,7 +189,7 @@ class Negotiation(Conversation):
             self.end(admission.objection)
             return
         assert self.record is not None
-        self.measureHandshake()
+        self.factory.letIn(self.began)
         self.identity = admission.identity
         self.record.user = str(admission.identity)
         self.session = admission.session

@@ -13,12 +13,12 @@ from twisted.internet.error import ConnectionClosed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from socks6.relay.atonce import write
 from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.relay.throttle import Buckets
 from socks6.serving.accesslog import RequestRecord
+from socks6.serving.speech import Speech
 from socks6.sockets import isEncrypted, keepAliveUnder
 from socks6.text import errorWords
 from socks6.values.address import Address
@@ -60,6 +60,7 @@ class Conversation:
         come of it any more.
     @ivar isBusy: Whether we wait for something that has a time limit of its own: that
         does not count as the client's time.
+    @ivar began: When the client connected, in seconds of the clock.
     @ivar record: What is known of the client's request, once it is there.
     @ivar buckets: What its octets are taken from besides those of the proxy and the
         client.
@@ -81,13 +82,10 @@ class Conversation:
         self.isBusy = False
         self.record: RequestRecord | None = None
         self.buckets: Sequence[Buckets] = ()
-        self._began = factory.clock.seconds()
+        self.began = factory.clock.seconds()
         self._deadline = factory.timeouts.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
-        self._hasSpoken = False
-        #: What is said while we take in what has come, and leaves together; L{None}: we
-        #: do not.
-        self._said: list[bytes] | None = None
+        self._speech = Speech(self.transport)
         #: What is done about the request.
         self._work: Deferred[None] | None = None
 
@@ -163,7 +161,7 @@ class Conversation:
         """
         Take what the client says.
         """
-        self._said = self._said or []
+        self._speech.hold()
         try:
             self.feed(octets)
         except PeerError as error:
@@ -172,7 +170,7 @@ class Conversation:
             if self.leg.receiver is self and self.heldLength > EARLY_DATA_LIMIT:
                 self.transport.pauseProducing()
         finally:
-            self._speak()
+            self._speech.letGo()
 
     def inputEnded(self) -> None:
         """
@@ -224,7 +222,7 @@ class Conversation:
         """
         self._logPeer(error)
         self.stop()
-        self._speak()
+        self._speech.letGo()
         self.transport.write(self.answer(error))
         self._close()
 
@@ -278,18 +276,11 @@ class Conversation:
         """
         # Behind "haproxy:" the peer is known only now.
         peer = describe(self.transport.getPeer())
-        self.record = RequestRecord(peer, self._began, command, destination)
+        self.record = RequestRecord(peer, self.began, command, destination)
         self.factory.gate.asked(self.leg)
         self.record.isEncrypted = isEncrypted(self.transport)
         self._work = Deferred.fromCoroutine(work)
         self._work.addErrback(self._failed)
-
-    @property
-    def isRelaying(self) -> bool:
-        """
-        Whether octets are passed on, or have been.
-        """
-        return self._relay is not None
 
     def write(self, octets: bytes) -> None:
         """
@@ -300,22 +291,7 @@ class Conversation:
         """
         if self.isOver:
             raise CancelledError
-        if self._said is not None:
-            self._said.append(octets)
-        elif self._hasSpoken:
-            write(self.transport, octets)
-        else:
-            # More may come in this turn of the reactor, and fit into the same segment.
-            self.transport.write(octets)
-        self._hasSpoken = True
-
-    def _speak(self) -> None:
-        """
-        Let go what was said, which fits into one segment.
-        """
-        said, self._said = self._said, None
-        if said:
-            write(self.transport, b"".join(said))
+        self._speech.say(octets)
 
     def relay(self, remote: LegProtocol, sent: int = 0) -> None:
         """
@@ -328,7 +304,7 @@ class Conversation:
             # Nobody else knows of it, if it was connected although we gave up.
             remote.abort()
             raise CancelledError
-        self._speak()
+        self._speech.letGo()
         factory = self.factory
         factory.gate.served(self.leg)
         if factory.limits.keepAlive is not None:
@@ -344,24 +320,6 @@ class Conversation:
             (*self.buckets, *factory.bandwidth.of(self.leg)),
         )
         self._relay.start(self.takeData(), self.inputOver, sent)
-
-    def measureHandshake(self) -> None:
-        """
-        Measure how long the client took until it was let in.
-        """
-        measurements = self.factory.measurements
-        if measurements is not None:
-            measurements.handshakes.observe(self.factory.clock.seconds() - self._began)
-
-    def measureConnect(self, began: float) -> None:
-        """
-        Measure how long a remote host took until it was connected.
-
-        @param began: When we began to connect.
-        """
-        measurements = self.factory.measurements
-        if measurements is not None:
-            measurements.connects.observe(self.factory.clock.seconds() - began)
 
     def _relayFinished(self, result: RelayResult) -> None:
         """
@@ -388,7 +346,7 @@ class Conversation:
         """
         self._finish(result)
         self.forgetDeadline()
-        self._said = None
+        self._speech.forget()
         breakOff(self.leg, self.factory.timeouts, self._gone)
 
     def stop(self) -> None:
@@ -425,21 +383,14 @@ class Conversation:
         assert self.record is not None
         self.record.result = result
         self.requestEnded()
-        self.factory.totals.requestFinished(self.record)
-        self.factory.accessLog.requestFinished(self.record)
-        measurements = self.factory.measurements
-        if measurements is not None:
-            record = self.record
-            measurements.requestFinished(
-                record.command, record.code, record.toRemote, record.toClient
-            )
+        self.factory.requestFinished(self.record)
 
     def _close(self) -> None:
         """
         Close the client's connection, once it has got what was written.
         """
         self.forgetDeadline()
-        self._speak()
+        self._speech.letGo()
         sayFarewell(self.leg, self.factory.timeouts, self._gone, self.inputOver)
 
     def _gone(self) -> None:

@@ -14,7 +14,7 @@ from socks6.measurements import Measurements
 from socks6.relay.atonce import read
 from socks6.relay.legs import LegProtocol
 from socks6.relay.pipes import PipePool
-from socks6.serving.accesslog import AccessLog
+from socks6.serving.accesslog import AccessLog, RequestRecord
 from socks6.serving.bandwidth import Bandwidth
 from socks6.serving.conversation import Conversation
 from socks6.serving.gate import Gate
@@ -58,7 +58,7 @@ class ClientProtocol(LegProtocol):
         """
         Whether this is a connection of a tunnel already.
         """
-        return self._conversation.isRelaying
+        return self._conversation.tunnel is not None
 
     @property
     def conversation(self) -> Conversation:
@@ -149,6 +149,35 @@ class ServingFactory(Factory):
             tunnel = protocol.conversation.tunnel
             if tunnel is not None:
                 yield tunnel.passed
+
+    def letIn(self, began: float) -> None:
+        """
+        Take note that a client has been let in.
+
+        @param began: When it connected.
+        """
+        if self.measurements is not None:
+            self.measurements.handshakes.observe(self.clock.seconds() - began)
+
+    def connected(self, began: float) -> None:
+        """
+        Take note that a remote host was connected.
+
+        @param began: When that was begun.
+        """
+        if self.measurements is not None:
+            self.measurements.connects.observe(self.clock.seconds() - began)
+
+    def requestFinished(self, record: RequestRecord) -> None:
+        """
+        Take note of a request, of which all is known.
+        """
+        self.totals.requestFinished(record)
+        self.accessLog.requestFinished(record)
+        if self.measurements is not None:
+            self.measurements.requestFinished(
+                record.command, record.code, record.toRemote, record.toClient
+            )
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """

@@ -17,9 +17,10 @@ from twisted.internet.utils import getProcessOutputAndValue
 
 from socks6.outbound.attempt import ConnectAttempt
 from socks6.outbound.direct import _Race
+from socks6.relay.direction import Direction
 from socks6.relay.farewell import _Farewell
 from socks6.relay.legs import LegProtocol
-from socks6.relay.relay import Relay, _Direction
+from socks6.relay.relay import Relay
 from socks6.server.negotiation import Negotiation
 from tests.integration.certificates import Authority
 from tests.integration.crowd import raiseDescriptorLimit
@@ -37,7 +38,7 @@ from tests.integration.proxies import ProxyTestCase, RunningProxy, inThread, rea
 from tests.integration.twistd import CHECKOUT, Twistd, environment
 
 #: What is made for one connection.
-PASSING = (ConnectAttempt, LegProtocol, Negotiation, Relay, _Direction, _Farewell, _Race)
+PASSING = (ConnectAttempt, LegProtocol, Negotiation, Relay, Direction, _Farewell, _Race)
 
 MEGA = 2**20
 

@@ -21,9 +21,10 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from socks6.relay.direction import Direction
 from socks6.relay.farewell import GRACE, STALL_TIMEOUT
 from socks6.relay.legs import LegProtocol
-from socks6.relay.relay import Relay, RelayResult, _Direction
+from socks6.relay.relay import Relay, RelayResult
 from tests.doubles import Peer, TLSPeer
 from tests.server.harness import MemoryTestCase, TLSServer
 
@@ -201,7 +202,7 @@ class PassingTests(RelayTestCase):
         """
         client, remote = self.start()
         for peer in (client, remote):
-            self.assertIsInstance(peer.connection.producer, _Direction)
+            self.assertIsInstance(peer.connection.producer, Direction)
             self.assertTrue(verifyObject(IPushProducer, peer.connection.producer))
             self.assertTrue(peer.connection.streamingProducer)
 

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from socks6.policy.authentication import Authenticator
 from socks6.policy.rulebook import RuleBook
 from socks6.policy.ruleset import PRIVATE_TOO
-from socks6.relay import farewell, relay
+from socks6.relay import direction, farewell, relay
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.server.tls import serverContext
 from socks6.sockets import Delivery, socketOf
@@ -131,7 +131,8 @@ class MemoryTestCase(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.patch(farewell, "delivery", delivery)
         self.patch(relay, "delivery", delivery)
-        self.patch(relay, "isReset", isReset)
+        self.patch(direction, "delivery", delivery)
+        self.patch(direction, "isReset", isReset)
         self.addCleanup(self.breakEverything)
 
     @property
