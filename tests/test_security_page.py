@@ -35,7 +35,7 @@ def rowsOf(text: str) -> Sequence[tuple[str, str]]:
     return [row for row in rows if row != ("Promise", "Tests")]
 
 
-def testsIn(module: str) -> Sequence[str]:
+def casesIn(module: str) -> Sequence[str]:
     """
     Find the tests of a module.
 
@@ -73,7 +73,7 @@ class SecurityPageTests(SynchronousTestCase):
         """
         named = NAME.findall(self.page)
         self.assertTrue(named)
-        without = sorted({module for module in named if not testsIn(module)})
+        without = sorted({module for module in named if not casesIn(module)})
         self.assertEqual(without, [])
 
     def test_everyPromise(self) -> None:
@@ -111,9 +111,9 @@ class SecurityPageTests(SynchronousTestCase):
         """
         What is missing would be seen.
         """
-        self.assertEqual(testsIn("tests.test_nothing"), [])
-        self.assertEqual(testsIn("tests.server.harness"), [])
-        self.assertIn("test_noModule", testsIn("tests.test_security_page"))
+        self.assertEqual(casesIn("tests.test_nothing"), [])
+        self.assertEqual(casesIn("tests.server.harness"), [])
+        self.assertIn("test_noModule", casesIn("tests.test_security_page"))
         self.assertEqual(
             rowsOf("   * - One\n       more\n     - two\n"), [("One\n       more", "two")]
         )
