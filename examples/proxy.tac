@@ -13,7 +13,9 @@ from twisted.web.server import Site
 from twisted.web.static import Data
 
 from socks6.server.service import proxyService
+from socks6.staleevents import ignoreStaleEvents
 
+ignoreStaleEvents(reactor)
 application = Application("web server and proxy")
 
 page = Data(b"You came through, or straight here.\n", "text/plain")
