@@ -7,7 +7,6 @@ event and two changes of what the kernel watches, each time.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE
@@ -54,11 +53,22 @@ def write(transport: Any, octets: bytes) -> None:
 
     @param transport: Is connected.
     """
-    sent = 0
     if _isIdle(transport):
+        writeIdle(transport, octets)
+    else:
+        transport.write(octets)
+
+
+def writeIdle(transport: Any, octets: bytes) -> None:
+    """
+    Write to a plain socket that has nothing to write, and whose way of writing nobody has
+    replaced.
+    """
+    try:
+        sent = transport.socket.send(octets)
+    except OSError:
         # Whatever it is, the transport will find out.
-        with suppress(OSError):
-            sent = transport.socket.send(octets)
+        sent = 0
     if sent < len(octets):
         transport.write(octets[sent:])
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import main, unix
 from twisted.internet.tcp import Connection
 
-from socks6.relay.atonce import write
+from socks6.relay.atonce import write, writeIdle
 from socks6.relay.pipes import SIZE, Pipe, PipePool
 from socks6.sockets import hasUnsent, isPlain
 
@@ -126,7 +126,8 @@ class Shortcut:
         """
         if self._isBroken:
             return main.CONNECTION_LOST
-        if hasUnsent(self._destination):
+        destination = self._destination
+        if hasUnsent(destination) or "doWrite" in destination.__dict__:
             return type(self._source).doRead(self._source)
         if self._fullReads >= _FULL_READS:
             pipe = self._pool.take()
@@ -136,7 +137,7 @@ class Shortcut:
 
     def _copy(self) -> Any:
         """
-        Pass on a little.
+        Pass on a little, to a destination that has nothing else to write.
         """
         source = self._source
         try:
@@ -152,7 +153,8 @@ class Shortcut:
             return None
         count = len(octets)
         self._fullReads = self._fullReads + 1 if count == source.bufferSize else 0
-        self._direction.dataReceived(octets)
+        self._direction.passed(count)
+        writeIdle(self._destination, octets)
         return None
 
     def _splice(self, pipe: Pipe) -> Any:

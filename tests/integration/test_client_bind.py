@@ -95,6 +95,7 @@ class Web(Twistd):
     """
 
     command = "web"
+    defaults = ()
 
     def place(self) -> tuple[str, int]:
         """

@@ -50,6 +50,7 @@ class FaultTestCase(NamespaceTestCase):
             f"--port=unix:{self._path}",
             "--port=tcp:1080",
             "--anonymous",
+            "--allow-private",
             *arguments,
             prefix=[*self.here.prefix, *prefix],
         )

@@ -236,7 +236,8 @@ class KeepAliveTests(DrainTestCase):
         here.connect(there)
         path = str(self.folder() / "proxy")
         arguments = [f"--port=unix:{path}", "--port=tcp:1080:interface=192.0.2.1"]
-        twistd = Twistd(self, *arguments, "--anonymous", "--keepalive=1", prefix=here.prefix)
+        arguments += ["--anonymous", "--allow-private", "--keepalive=1"]
+        twistd = Twistd(self, *arguments, prefix=here.prefix)
         twistd.places()
 
         with there.inside(lambda: socket.create_server(("192.0.2.2", 0))) as listener:

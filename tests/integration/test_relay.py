@@ -8,6 +8,8 @@ import socket
 import ssl
 from typing import Any
 
+from socks6.policy.rulebook import RuleBook
+from socks6.policy.ruleset import PRIVATE_TOO
 from socks6.relay import relay
 from tests.integration import relaying
 from tests.integration.certificates import Authority
@@ -63,7 +65,9 @@ class PROXYProtocolTests(relaying.HalfCloseCases):
     """
 
     def start(self, **options: Any) -> RunningProxy:
-        return self.startProxy("haproxy:tcp:0:interface=127.0.0.1", **options)
+        # Its clients are elsewhere, as they say.
+        rules = RuleBook(PRIVATE_TOO)
+        return self.startProxy("haproxy:tcp:0:interface=127.0.0.1", rules=rules, **options)
 
     def dial(self, proxy: RunningProxy, bufferSize: int = 0) -> socket.socket:
         sock = super().dial(proxy, bufferSize)
