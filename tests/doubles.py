@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -319,7 +319,8 @@ class Network(MemoryReactorClock):
         """
         protocol = factory.buildProtocol(peer)
         assert protocol is not None
-        return self.attach(protocol, PROXY_ADDRESS, peer, family, early)
+        host = peer if isinstance(peer, UNIXAddress) else PROXY_ADDRESS
+        return self.attach(protocol, host, peer, family, early)
 
     def spin(self) -> None:
         """

@@ -17,6 +17,7 @@ from socks6.policy.ruleset import Subject
 from socks6.relay.legs import LegProtocol
 from socks6.server.admission import clientOf
 from socks6.server.bindpolicy import isThisMachine
+from socks6.sockets import localAddress
 from socks6.values.address import Address, DomainName, ipAddress, unmapped
 from socks6.values.codes import AuthenticationMethod
 
@@ -32,8 +33,8 @@ def subjectOf(negotiation: Negotiation) -> Subject:
     client, identity = clientOf(negotiation.leg), negotiation.identity
     address = None if client.address is None else unmapped(client.address)
     if address is None:
-        # A PROXY header may claim anything, but that.
-        isLocal = isinstance(transport.getPeer(), UNIXAddress)
+        # A PROXY header may claim anything, that as well.
+        isLocal = isinstance(localAddress(transport), UNIXAddress)
     else:
         isLocal = address.is_loopback
     isNobody = identity.method is AuthenticationMethod.NONE_REQUIRED

@@ -12,6 +12,7 @@ from cryptography import x509
 from OpenSSL import crypto
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.policy.rulebook import RuleBook, RuleCheck
@@ -103,6 +104,17 @@ class ConnectTests(ProxyTestCase):
         self.assertIn(
             "not allowed (203.0.113.1 is reserved, and no rule allows that), ", self.lines[0]
         )
+
+    def test_claimed(self) -> None:
+        """
+        Who comes over the network is not on this machine, though a PROXY header says that
+        it came to a UNIX socket of the load balancer's.
+        """
+        header = b"\r\n\r\n\0\r\nQUIT\n" + bytes.fromhex("21 31 00d8") + bytes(216)
+        factory: Any = HAProxyWrappingFactory(self.makeFactory(rules=RuleBook(SAFE)))
+        client = self.network.accept(factory)
+        client.send(header + request(address=bytes.fromhex("01bb 01 0a000001")))
+        self.assertEqual(client.received, TWO)
 
     def test_user(self) -> None:
         """
