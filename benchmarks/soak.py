@@ -67,7 +67,7 @@ ALLOWED = {"descriptors": 0, "delayed": 1, "connections": 0}
 SESSIONS = (
     "socks6.interfaces.SessionRecord",
     "socks6.machine.tokens.TokenWindow",
-    "socks6.policy.stores.state.SessionState",
+    "socks6.policy.stores.memory._Kept",
 )
 
 _LISTENING = re.compile(r"(?:starting on |port 127\.0\.0\.1:)(\d+)")
