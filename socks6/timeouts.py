@@ -45,12 +45,19 @@ class Timeout:
         Let it begin.
         """
         owner = self._owner
-        self._seconds = seconds
+        # What is overdue ends as soon as can be.
+        self._seconds = seconds = max(0.0, seconds)
         self._at = owner.seconds() + seconds
         queue = owner.queues.get(seconds)
         if queue is None:
             queue = owner.queues[seconds] = _Queue(owner, seconds)
-        queue.waiting[self] = None
+        queue.add(self)
+
+    def endBy(self, at: float) -> None:
+        """
+        Let it end at a time, at the latest.
+        """
+        self._at = min(self._at, at)
 
     def _check(self) -> None:
         """
@@ -122,7 +129,7 @@ class _Queue:
     @ivar waiting: They, in the order of their ends; the values mean nothing.
     """
 
-    __slots__ = ("_call", "_owner", "_seconds", "waiting")
+    __slots__ = ("_call", "_latest", "_owner", "_seconds", "waiting")
 
     def __init__(self, owner: Timeouts, seconds: float) -> None:
         """
@@ -132,6 +139,23 @@ class _Queue:
         self._owner = owner
         self._seconds = seconds
         self._call = owner.clock.callLater(seconds, self._due)
+        #: When the one ends that came last.
+        self._latest = 0.0
+
+    def add(self, timeout: Timeout) -> None:
+        """
+        Take in one more, which ends last.
+        """
+        at = timeout.getTime()
+        if at < self._latest:
+            # The clock has been set back.  None of them waits for longer than its length
+            # from now on.
+            for each in self.waiting:
+                each.endBy(at)
+            if self._call.active() and self._call.getTime() > at:
+                self._call.reset(self._seconds)
+        self._latest = at
+        self.waiting[timeout] = None
 
     def remove(self, timeout: Timeout) -> None:
         """

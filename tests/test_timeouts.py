@@ -4,6 +4,8 @@ Tests of L{socks6.timeouts}.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
@@ -125,6 +127,45 @@ class TimeoutsTests(SynchronousTestCase):
         self.assertEqual(self.ended, ["a"])
         self.assertRaises(AlreadyCalled, timeout.reset, 1.0)
         self.assertRaises(AlreadyCalled, timeout.delay, 1.0)
+        self.assertNothingLeft()
+
+    def test_overdue(self) -> None:
+        """
+        One that should have ended already ends next, and can be cancelled until then.
+        """
+        asked: list[float] = []
+        before = self.clock.callLater
+
+        def callLater(delay: float, *arguments: Any) -> Any:
+            asked.append(delay)
+            return before(delay, *arguments)
+
+        self.clock.callLater = callLater  # type: ignore[assignment,method-assign]
+        late = self.timeouts.callLater(1.0, self.ended.append, "a")
+        late.reset(-0.5)
+        self.clock.advance(0)
+        self.assertEqual(self.ended, ["a"])
+        late = self.timeouts.callLater(1.0, self.ended.append, "b")
+        late.delay(-5.0)
+        late.cancel()
+        self.assertGreaterEqual(min(asked), 0.0)
+        self.assertNothingLeft()
+
+    def test_clockSetBack(self) -> None:
+        """
+        If the clock is set back, none waits for longer than its length from when the next
+        one is set.
+        """
+        self.clock.advance(3600)
+        self.timeouts.callLater(10.0, self.ended.append, "a")
+        self.clock.rightNow -= 3600
+        self.timeouts.callLater(10.0, self.ended.append, "b")
+        self.clock.advance(1)
+        self.timeouts.callLater(10.0, self.ended.append, "c")
+        self.clock.advance(9)
+        self.assertEqual(self.ended, ["a", "b"])
+        self.clock.advance(1)
+        self.assertEqual(self.ended, ["a", "b", "c"])
         self.assertNothingLeft()
 
     def test_cancelledAtTheEnd(self) -> None:

@@ -32,9 +32,10 @@ def read(transport: Any) -> None:
     """
     Read what has come already, if anything has.
 
-    @param transport: Is connected, and is being read.
+    @param transport: Is connected.  If it is being closed, or somebody has replaced how
+        it reads, nothing happens.
     """
-    if isPlain(transport):
+    if isPlain(transport) and not transport.disconnecting and "doRead" not in transport.__dict__:
         try:
             octets = transport.socket.recv(transport.bufferSize)
         except BlockingIOError:

@@ -57,6 +57,28 @@ class AtOnceTests(MemoryTestCase):
         self.assertEqual(len(self.recorder.notes), 2)
         self.assertOver()
 
+    def test_readClosing(self) -> None:
+        """
+        A connection that is being closed is not read any more, nor is one whose way of
+        reading somebody has replaced.
+        """
+        self.peer.socket.input += b"hello"
+        self.transport.doRead = lambda: None
+        read(self.transport)
+        del self.transport.doRead
+        self.transport.write(b"last")
+        self.transport.loseConnection()
+        read(self.transport)
+        self.network.spin()
+        other = LegProtocol()
+        peer = self.network.attach(other, early=b"hello")
+        other.receiver = self.recorder
+        other.abort()
+        read(other.transport)
+        self.assertNotIn(b"hello", self.recorder.notes)
+        self.network.spin()
+        self.assertTrue(peer.wasReset)
+
     def test_readOthers(self) -> None:
         """
         Nothing is read behind the back of a transport of another kind.
