@@ -30,9 +30,6 @@ from socks6.values.address import Address, ipAddress, unmapped
 #: The state of a Linux TCP socket that has no connection any more.
 _TCP_CLOSE = 7
 
-#: How often the kernel asks whether a peer is still there, before it takes it for gone.
-_PROBES = 3
-
 #: Asks the packet filter for the destination before it was translated, for IPv4 and
 #: for IPv6; the name that the socket module lacks.
 _SO_ORIGINAL_DST = 80
@@ -327,36 +324,6 @@ def prepareForRelay(transport: ITransport) -> None:
         with suppress(OSError):
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-
-def keepAlive(handle: socket.socket, idle: int) -> None:
-    """
-    Let the kernel find out within half as much again of a time that the peer is gone, if
-    this is a TCP socket; those that a listening one accepts have it as well.
-
-    @param idle: Seconds of silence until it asks for the first time.
-    """
-    if handle.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    with suppress(OSError):
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (
-            ("TCP_KEEPIDLE", idle),
-            ("TCP_KEEPINTVL", max(1, idle // (2 * _PROBES))),
-            ("TCP_KEEPCNT", _PROBES),
-        ):
-            # Some systems have other names.
-            if hasattr(socket, name):
-                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def keepAliveUnder(transport: Any, idle: int) -> None:
-    """
-    The same for the socket under a transport, if there is one.
-    """
-    handle = socketOf(transport)
-    if handle is not None:
-        keepAlive(handle, idle)
 
 
 def setTypeOfService(handle: socket.socket, typeOfService: int) -> int | None:

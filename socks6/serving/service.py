@@ -16,10 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.fastopen import acceptFastOpen
+from socks6.keepalive import keepAlive
 from socks6.serving.acceptance import GatedSocket
 from socks6.serving.drain import Drain
 from socks6.serving.factory import ServingFactory
-from socks6.sockets import keepAlive
 
 
 class ListeningService(Service):
