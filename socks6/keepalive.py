@@ -8,9 +8,6 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
-
-from socks6.sockets import socketOf
 
 #: How often a peer is asked before it is given up.
 _PROBES = 3
@@ -33,24 +30,16 @@ def _settings(idle: int) -> Sequence[tuple[int, int, int]]:
     return settings
 
 
-def keepAlive(handle: socket.socket, idle: int) -> None:
+def keepAlive(handle: socket.socket | None, idle: int) -> None:
     """
     Let the kernel find out within half as much again of a time that the peer is gone, if
     this is a TCP socket; those that a listening one accepts have it as well.
 
+    @param handle: L{None}: there is none.
     @param idle: Seconds of silence until it asks for the first time.
     """
-    if handle.family not in (socket.AF_INET, socket.AF_INET6):
+    if handle is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
         return
     with suppress(OSError):
         for setting in _settings(idle):
             handle.setsockopt(*setting)
-
-
-def keepAliveUnder(transport: Any, idle: int) -> None:
-    """
-    The same for the socket under a transport, if there is one.
-    """
-    handle = socketOf(transport)
-    if handle is not None:
-        keepAlive(handle, idle)

@@ -5,17 +5,15 @@ Tests of L{socks6.keepalive}.
 from __future__ import annotations
 
 import socket
-from types import SimpleNamespace
 
-from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.keepalive import keepAlive, keepAliveUnder
+from socks6.keepalive import keepAlive
 
 
 class KeepAliveTests(SynchronousTestCase):
     """
-    L{keepAlive} and L{keepAliveUnder}.
+    L{keepAlive}.
     """
 
     def test_keepAlive(self) -> None:
@@ -30,7 +28,7 @@ class KeepAliveTests(SynchronousTestCase):
                 socket.socket() as dialled,
             ):
                 keepAlive(listener, idle)
-                keepAliveUnder(SimpleNamespace(socket=dialled), idle)
+                keepAlive(dialled, idle)
                 dialled.connect(listener.getsockname())
                 accepted, _ = listener.accept()
                 with accepted:
@@ -50,5 +48,5 @@ class KeepAliveTests(SynchronousTestCase):
         self.addCleanup(one.close)
         self.addCleanup(other.close)
         keepAlive(one, 60)
-        keepAliveUnder(StringTransport(), 60)
+        keepAlive(None, 60)
         self.assertFalse(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
