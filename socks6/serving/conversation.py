@@ -13,14 +13,13 @@ from twisted.internet.error import ConnectionClosed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from socks6.keepalive import keepAlive
 from socks6.relay.farewell import breakOff, sayFarewell
 from socks6.relay.legs import LegProtocol, describe
 from socks6.relay.relay import Relay, RelayResult
 from socks6.relay.throttle import Buckets
 from socks6.serving.accesslog import RequestRecord
 from socks6.serving.speech import Speech
-from socks6.sockets import isEncrypted, socketOf
+from socks6.sockets import isEncrypted
 from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
@@ -307,9 +306,7 @@ class Conversation:
             raise CancelledError
         self._speech.letGo()
         factory = self.factory
-        factory.gate.served(self.leg)
-        if factory.limits.keepAlive is not None:
-            keepAlive(socketOf(remote.transport), factory.limits.keepAlive)
+        factory.served(self.leg, remote)
         self._relay = Relay(
             factory.timeouts,
             self.leg,

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 
+from socks6.keepalive import keepAlive
 from socks6.measurements import Measurements
 from socks6.relay.atonce import read
 from socks6.relay.legs import LegProtocol
@@ -20,6 +21,7 @@ from socks6.serving.conversation import Conversation
 from socks6.serving.gate import Gate
 from socks6.serving.limits import NO_LIMITS, Limits
 from socks6.serving.totals import Totals
+from socks6.sockets import socketOf
 from socks6.timeouts import Timeouts
 
 
@@ -167,6 +169,16 @@ class ServingFactory(Factory):
         """
         if self.measurements is not None:
             self.measurements.connects.observe(self.clock.seconds() - began)
+
+    def served(self, leg: ClientProtocol, remote: LegProtocol) -> None:
+        """
+        Take note that a client has its tunnel.
+
+        @param remote: The connection with the remote host.
+        """
+        self.gate.served(leg)
+        if self.limits.keepAlive is not None and remote.transport is not None:
+            keepAlive(socketOf(remote.transport), self.limits.keepAlive)
 
     def requestFinished(self, record: RequestRecord) -> None:
         """
