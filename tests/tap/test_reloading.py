@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.error import ReactorNotRunning
