@@ -70,6 +70,17 @@ class ServingTests(ServiceTestCase):
         self.assertEqual({port for port, *_ in self.network.tcpServers}, {1080, 9106})
         self.assertIsNotNone(proxy.factory.measurements)
 
+    def test_names(self) -> None:
+        """
+        Whom it answers depends on whether everybody may read.
+        """
+        for port, options in ((9106, []), (9107, ["--open-metrics"])):
+            self.start("--port=1080", f"--metrics={port}", *options)
+            (site,) = [
+                factory.wrappedFactory for at, factory, *_ in self.network.tcpServers if at == port
+            ]
+            self.assertEqual(site.names, None if options else ())
+
     def test_worker(self) -> None:
         """
         A process that another one looks after reports to that, and does not listen.
