@@ -4,6 +4,8 @@ Tests of L{socks6.tap.metrics}.
 
 from __future__ import annotations
 
+from typing import Any
+
 from socks6.metrics.crew import REPORT_INTERVAL, read
 from socks6.tap import local, metrics
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
@@ -76,9 +78,8 @@ class ServingTests(ServiceTestCase):
         """
         for port, options in ((9106, []), (9107, ["--open-metrics"])):
             self.start("--port=1080", f"--metrics={port}", *options)
-            (site,) = [
-                factory.wrappedFactory for at, factory, *_ in self.network.tcpServers if at == port
-            ]
+            factories: dict[int, Any] = {at: each for at, each, *_ in self.network.tcpServers}
+            site = factories[port].wrappedFactory
             self.assertEqual(site.names, None if options else ())
 
     def test_worker(self) -> None:
