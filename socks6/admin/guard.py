@@ -8,10 +8,9 @@ Such a page must not learn what we show, nor make the browser end anything.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -35,35 +34,8 @@ WRONG_PASSWORD_DELAY = 1.0
 #: The most octets of a password file that are read.
 _LONG = 4096
 
-#: Names of this machine that no other machine can take.
-_LOCAL_NAMES = frozenset(("localhost",))
-
 #: What a browser says of a request that one of our own pages makes, or the user.
 _OUR_SITES = (None, b"same-origin", b"none")
-
-
-def mayBeNamed(host: bytes | None, names: Collection[str]) -> bool:
-    """
-    Tell whether a request's Host header is one of ours.
-
-    A stranger's name that leads to this machine is not (DNS rebinding); an address leads
-    nowhere else.
-
-    @param names: Those that the operator allows.
-    """
-    if host is None:
-        return False
-    text = host.decode("latin-1").lower()
-    name, _, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
-    if not name:
-        name = port
-    if name.rstrip(".") in _LOCAL_NAMES or name in names:
-        return True
-    try:
-        ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def isOfOurOwn(request: Any) -> bool:

@@ -12,9 +12,10 @@ from twisted.web.resource import IResource
 
 from socks6.admin.guard import AdminPassword, guarded
 from socks6.admin.resources import makeRoot
-from socks6.admin.site import AdminConnections, AdminSite
+from socks6.admin.site import AdminSite
 from socks6.admin.snapshot import Snapshots
 from socks6.policy.sessions import SessionService
+from socks6.quietsite import FewConnections
 from socks6.serving.factory import ServingFactory
 
 
@@ -45,7 +46,7 @@ def adminService(site: AdminSite, endpoint: IStreamServerEndpoint) -> StreamServ
 
     @param endpoint: Where.
     """
-    connections = AdminConnections(site)  # type: ignore[no-untyped-call]
+    connections = FewConnections(site)  # type: ignore[no-untyped-call]
     service = StreamServerEndpointService(endpoint, connections)
     # A port that cannot be opened keeps the proxy from starting.
     service._raiseSynchronously = True

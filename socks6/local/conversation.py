@@ -130,6 +130,7 @@ class LocalConversation(Conversation):
         """
         assert self.record is not None
         self.forgetDeadline()
+        self.factory.gate.asked(self.leg)
         self.factory.letIn(self.began)
         if wish.credentials is not None:
             name = wish.credentials.username[:MAX_CREDENTIAL_LENGTH]

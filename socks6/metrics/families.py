@@ -41,6 +41,9 @@ FAMILIES: Mapping[str, Family] = {
     "socks6_connections_open": Family(Kind.GAUGE, "Clients' connections that are open."),
     "socks6_tunnels_open": Family(Kind.GAUGE, "Those of them that pass octets."),
     "socks6_connections_total": Family(Kind.COUNTER, "Connections that clients have made."),
+    "socks6_connections_refused_total": Family(
+        Kind.COUNTER, "Connections that were refused, or dropped for others.", ("reason",)
+    ),
     "socks6_requests_total": Family(
         Kind.COUNTER, "Requests that have ended.", ("command", "result")
     ),
@@ -51,6 +54,9 @@ FAMILIES: Mapping[str, Family] = {
     "socks6_tokens_total": Family(Kind.COUNTER, "What became of tokens.", ("outcome",)),
     "socks6_authentication_failures_total": Family(
         Kind.COUNTER, "User names and passwords that were wrong."
+    ),
+    "socks6_authentication_barred_total": Family(
+        Kind.COUNTER, "Logins that were refused because of where they came from."
     ),
     "socks6_malformed_total": Family(Kind.COUNTER, "Clients that broke the protocol.", ("kind",)),
     "socks6_associations_open": Family(Kind.GAUGE, "UDP associations that are open."),

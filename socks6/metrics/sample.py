@@ -30,6 +30,10 @@ Sample = dict[str, Values | Histogram]
 SESSION_EVENTS = ("opened", "resumed", "invalid", "declined", "failed")
 
 
+#: Why connections are refused; the same holds for them.
+REFUSALS = ("connections", "client", "handshakes", "silent", "system")
+
+
 def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> Sample:
     """
     Ask everybody who knows something.
@@ -59,15 +63,17 @@ def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> S
         **_logged({each.accessLog for each in factories}),
     }
     sessions, tokens, dropped = Counter[str](), Counter[str](), Counter[str]()
-    failures = associations = 0
-    datagrams = Counter[str]()
+    failures = barred = associations = 0
+    datagrams, refused = Counter[str](), Counter[str]()
     for each in factories:
+        refused += each.gate.refused
         if isinstance(each, SOCKS6ServerFactory):
             sessions += each.sessions.events
             tokens += Counter(
                 {words(outcome): count for outcome, count in each.sessions.outcomes.items()}
             )
             failures += each.authenticator.failed
+            barred += each.authenticator.barred
             if each.associations is not None:
                 associations += len(each.associations.opened)
                 dropped += each.associations.dropped
@@ -81,6 +87,8 @@ def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> S
     values["socks6_sessions_total"] = _labelled(sessions, SESSION_EVENTS)
     values["socks6_tokens_total"] = _labelled(tokens, map(words, TokenOutcome))
     values["socks6_authentication_failures_total"] = _only(failures)
+    values["socks6_authentication_barred_total"] = _only(barred)
+    values["socks6_connections_refused_total"] = _labelled(refused, REFUSALS)
     values["socks6_associations_open"] = _only(associations)
     values["socks6_datagrams_total"] = _labelled(datagrams, ("to_remote", "to_client"))
     values["socks6_datagrams_dropped_total"] = _labelled(dropped)

@@ -12,17 +12,14 @@ from twisted.application.service import IService, Service
 from twisted.application.strports import service as portService
 from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from socks6.measurements import Histogram, Measurements
 from socks6.metrics.sample import Sample, sample
+from socks6.quietsite import FewConnections, QuietSite
 from socks6.serving.factory import ServingFactory
 
 #: Seconds between two looks at the reactor.
 LAG_INTERVAL = 0.5
-
-#: Seconds after which a reader that says nothing is gone.
-_READER_TIMEOUT = 30
 
 
 class LagService(Service):
@@ -88,12 +85,15 @@ def measure(
     return LagService(clock, measurements.lags), partial(sample, factories, measurements)
 
 
-def readersService(reactor: IReactorTime, port: str, sample: Callable[[], Sample]) -> IService:
+def readersService(
+    reactor: IReactorTime, port: str, sample: Callable[[], Sample], isOpen: bool = False
+) -> IService:
     """
     Listen for readers.
 
     @param port: An endpoint string.
     @param sample: Gives the metrics.
+    @param isOpen: Whether everybody may read them, by whichever name we are asked for.
     @raise ImportError: C{prometheus_client} is missing.
     """
     # Who does without metrics does without that.
@@ -101,5 +101,7 @@ def readersService(reactor: IReactorTime, port: str, sample: Callable[[], Sample
 
     root = Resource()
     root.putChild(b"metrics", MetricsResource(makeRegistry(sample)))
-    site = Site(root, timeout=_READER_TIMEOUT)
-    return portService(port, site, cast("IReactorCore", reactor))
+    # A name that is not ours is one by which a page in somebody's browser reads them.
+    site = QuietSite(reactor, root, None if isOpen else ())
+    connections = FewConnections(site)  # type: ignore[no-untyped-call]
+    return portService(port, connections, cast("IReactorCore", reactor))

@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from socks6.policy.failures import FailedLogins
+from socks6.policy.failures import LONGEST_DELAY, FailedLogins
 from socks6.policy.networks import networkOf
 from socks6.policy.verifier import TooBusy
 from socks6.text import printable
@@ -126,7 +126,9 @@ class Authenticator:
         Check a user name and password.
 
         What is wrong is answered later and later, without a thread or anything else
-        that others need.
+        that others need.  Who gives up while it is checked has failed, too, although nobody
+        knows: otherwise a crowd that does that could keep those who check busy.  If that
+        lasts longer than any answer is kept back, it is not held against him.
 
         @param address: Where the client is; L{None}: it has no address, and then its
             failures are not held against anybody.
@@ -143,7 +145,13 @@ class Authenticator:
             if failures.isBarred(network):
                 self.barred += 1
                 return None
-            identity, isWrong = await self._check(given)
+            began = failures.clock.seconds()
+            try:
+                identity, isWrong = await self._check(given)
+            except CancelledError:
+                if failures.clock.seconds() - began < LONGEST_DELAY:
+                    failures.count(network)
+                raise
             self.failed += isWrong
             if failures.isBarred(network):
                 # Guesses at the same time tell no more than one after the other.

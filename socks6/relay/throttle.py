@@ -99,7 +99,9 @@ class Bucket:
         Put in what has become due.
         """
         now = self._clock.seconds()
-        self._level = min(self._most, self._level + (now - self._at) * self.rate)
+        # A clock that is set back takes nothing out.
+        passed = max(0.0, now - self._at)
+        self._level = min(self._most, self._level + passed * self.rate)
         self._at = now
 
     def _start(self) -> None:
@@ -151,7 +153,7 @@ class Throttle:
     @ivar quantum: Octets that should be read at once.
     """
 
-    __slots__ = ("_buckets", "_held", "_isHolding", "quantum")
+    __slots__ = ("_buckets", "_hasLeft", "_held", "_isHolding", "quantum")
 
     def __init__(self, held: Held, buckets: Sequence[Bucket]) -> None:
         """
@@ -160,7 +162,7 @@ class Throttle:
         """
         self._held = held
         self._buckets = buckets
-        self._isHolding = False
+        self._isHolding = self._hasLeft = False
         self.quantum = max(_LEAST_READ, int(min(each.rate for each in buckets) / _READS))
 
     def spend(self, count: int) -> None:
@@ -169,13 +171,16 @@ class Throttle:
         """
         for bucket in self._buckets:
             bucket.spend(count)
-        if not self._isHolding:
+        if not (self._isHolding or self._hasLeft):
             self._wait()
 
     def refilled(self) -> None:
         """
         Learn that the bucket that was waited for is not dry any more.
         """
+        if self._hasLeft:
+            # It was still there when the bucket began to release those that waited.
+            return
         self._isHolding = False
         self._wait()
         if not self._isHolding:
@@ -183,8 +188,9 @@ class Throttle:
 
     def leave(self) -> None:
         """
-        Wait no more.
+        Wait no more, whatever is spent.
         """
+        self._hasLeft = True
         for bucket in self._buckets:
             bucket.leave(self)
 

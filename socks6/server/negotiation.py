@@ -189,6 +189,7 @@ class Negotiation(Conversation):
             self.end(admission.objection)
             return
         assert self.record is not None
+        self.factory.gate.asked(self.leg)
         self.factory.letIn(self.began)
         self.identity = admission.identity
         self.record.user = str(admission.identity)

@@ -77,15 +77,15 @@ class Conversation:
         self.factory = factory
         self.leg = leg
         self.transport: Any = leg.transport
-        self.inputOver = False
-        self.isOver = False
-        self.isBusy = False
+        self.inputOver = self.isOver = self.isBusy = False
         self.record: RequestRecord | None = None
         self.buckets: Sequence[Buckets] = ()
         self.began = factory.clock.seconds()
         self._deadline = factory.timeouts.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
         self._speech = Speech(self.transport)
+        #: What it will have been if the client's connection is lost.
+        self._ending = "client lost"
         #: What is done about the request.
         self._work: Deferred[None] | None = None
 
@@ -195,7 +195,7 @@ class Conversation:
         if self.record is None:
             self._logPeer(UnexpectedEnd(f"the client went away: {_reasonOf(reason)}"))
         else:
-            self._finish("client lost")
+            self._finish(self._ending)
         self.factory.connectionGone(self.leg)
 
     @property
@@ -211,6 +211,7 @@ class Conversation:
 
         @param ending: Why, for the log.
         """
+        self._ending = ending
         if self._relay is not None:
             self._relay.abort(ending)
         else:
@@ -277,7 +278,6 @@ class Conversation:
         # Behind "haproxy:" the peer is known only now.
         peer = describe(self.transport.getPeer())
         self.record = RequestRecord(peer, self.began, command, destination)
-        self.factory.gate.asked(self.leg)
         self.record.isEncrypted = isEncrypted(self.transport)
         self._work = Deferred.fromCoroutine(work)
         self._work.addErrback(self._failed)

@@ -32,7 +32,8 @@ class Gate:
 
     A connection is a handshake until its octets are passed on, or its request has been
     answered if that leads to no tunnel.  When there are too many of those, the one goes
-    that has been silent for longest: whoever just came is likelier to mean it.
+    that has come first of those that were not let in: whoever just came is likelier to mean
+    it.
 
     @ivar refused: How many were turned away, by what there was too much of:
         C{connections}, C{client}, C{handshakes} (the new one was refused), C{silent} (an
@@ -52,7 +53,7 @@ class Gate:
         #: Whom connections count against, and how many there are.
         self._clients: dict[ClientProtocol, bytes] = {}
         self._counts: Counter[bytes] = Counter()
-        #: Handshakes; and those without a request so far, the oldest first.
+        #: Handshakes; and those that were not let in so far, the oldest first.
         self._handshakes: set[ClientProtocol] = set()
         self._silent: dict[ClientProtocol, None] = {}
 
@@ -111,7 +112,8 @@ class Gate:
 
     def asked(self, leg: ClientProtocol) -> None:
         """
-        Take note that a client has made its request.
+        Take note that a client has made its request, and has been let in: to ask costs
+        nothing, so that it must not keep others out.
         """
         self._silent.pop(leg, None)
 
@@ -144,7 +146,7 @@ class Gate:
 
     def _dropOldest(self) -> None:
         """
-        Cut the handshake that has been silent for longest.
+        Cut the oldest handshake of a client that was not let in.
         """
         leg = next(iter(self._silent))
         # It is gone a little later, and is not to be cut twice.
@@ -155,7 +157,7 @@ class Gate:
                 "the oldest of {limit} handshakes is dropped for a new one",
                 limit=self._limits.handshakes,
             )
-        leg.cut()
+        leg.cut("dropped for a new one")
 
     def _refuse(self, kind: str, reason: str, address: Any) -> None:
         """

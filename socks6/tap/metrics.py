@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import IServiceCollection
+from twisted.application.service import IService, IServiceCollection
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.usage import UsageError
 
 from socks6.listening import endpointDescription, listensLocally
 from socks6.serving.factory import ServingFactory
+
+if TYPE_CHECKING:
+    from socks6.metrics.sample import Sample
 
 
 def _isInstalled(module: str) -> bool:
@@ -73,12 +76,12 @@ class MetricsOptions(dict[str, Any]):
         if self["metrics"] is not None:
             # It takes memory that who does without metrics need not have.
             from socks6.metrics.crew import ReportService
-            from socks6.metrics.service import measure, readersService
+            from socks6.metrics.service import measure
 
             measuring, sample = measure(reactor, factories)
             measuring.setServiceParent(parent)
             if self.report is None:
-                readersService(reactor, self["metrics"], sample).setServiceParent(parent)
+                self._readers(reactor, sample).setServiceParent(parent)
             else:
                 reporting = ReportService(reactor, sample, self.report)
                 reporting.setServiceParent(parent)  # type: ignore[no-untyped-call]
@@ -96,8 +99,17 @@ class MetricsOptions(dict[str, Any]):
         if self["metrics"] is None:
             return None
         from socks6.metrics.crew import CrewMetrics
-        from socks6.metrics.service import readersService
 
         metrics = CrewMetrics()
-        readersService(reactor, self["metrics"], metrics.sample).setServiceParent(parent)
+        self._readers(reactor, metrics.sample).setServiceParent(parent)
         return metrics.reported
+
+    def _readers(self, reactor: IReactorTime, sample: Callable[[], Sample]) -> IService:
+        """
+        Make the service that listens for readers.
+
+        @param sample: Gives the metrics.
+        """
+        from socks6.metrics.service import readersService
+
+        return readersService(reactor, self["metrics"], sample, bool(self["open-metrics"]))

@@ -52,6 +52,10 @@ class ReloadingService(Service):
     """
     Reads everything again when the process is told to: either all of it comes into
     force, or nothing does.
+
+    Once it has been started, the signal is its business for as long as the process is
+    there: the system's own handler would end a process that is about to stop by itself,
+    when its tunnels have ended.
     """
 
     #: What it is called among the services beside it.
@@ -72,7 +76,6 @@ class ReloadingService(Service):
         self._contents = contents
         self._hasTerminal = hasTerminal
         self._hadTerminal = False
-        self._before: Any = None
 
     def startService(self) -> None:
         """
@@ -81,16 +84,7 @@ class ReloadingService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         self._hadTerminal = self._hasTerminal()
         if _SIGNAL is not None:
-            self._before = signal.signal(_SIGNAL, self._signalled)
-
-    def stopService(self) -> None:
-        """
-        Leave the signal to whoever had it before.
-        """
-        super().stopService()  # type: ignore[no-untyped-call]
-        if _SIGNAL is not None:
-            # None: it was no business of Python's.
-            signal.signal(_SIGNAL, self._before or signal.SIG_DFL)
+            signal.signal(_SIGNAL, self._signalled)
 
     def _signalled(self, *_: object) -> None:
         """
@@ -110,8 +104,11 @@ class ReloadingService(Service):
 
     def reload(self) -> None:
         """
-        Read everything again.
+        Read everything again, unless we are stopping.
         """
+        if not self.running:
+            # What there was to read may be gone.
+            return
         if not self._contents:
             self._log.info("There is nothing to reload")
             return

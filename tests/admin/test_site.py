@@ -1,5 +1,5 @@
 """
-Tests of L{socks6.admin.site} and L{socks6.admin.guard}.
+Tests of L{socks6.admin.site}, L{socks6.admin.guard} and L{socks6.quietsite}.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from twisted.cred.checkers import ICredentialsChecker
 from twisted.internet.address import IPv4Address
 from zope.interface.verify import verifyObject
 
-from socks6.admin.guard import WRONG_PASSWORD_DELAY, AdminPassword, mayBeNamed, passwordIn
+from socks6.admin.guard import WRONG_PASSWORD_DELAY, AdminPassword, passwordIn
 from socks6.admin.service import adminSite
-from socks6.admin.site import HEADERS, MAX_BODY, MAX_CONNECTIONS, AdminConnections
+from socks6.admin.site import HEADERS
+from socks6.quietsite import MAX_BODY, MAX_CONNECTIONS, FewConnections, mayBeNamed
 from tests.admin.pages import PageTestCase
 from tests.doubles import CLIENT_ADDRESS
 from tests.raising import errorOf
@@ -156,7 +157,7 @@ class LimitTests(PageTestCase):
         """
         There are only so many at a time.
         """
-        factory = AdminConnections(self.site)
+        factory = FewConnections(self.site)
         peers = [self.network.accept(factory) for _ in range(MAX_CONNECTIONS)]
         self.assertIsNone(factory.buildProtocol(CLIENT_ADDRESS))
         peers[0].end()

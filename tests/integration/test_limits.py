@@ -133,6 +133,20 @@ class DrainTests(DrainTestCase):
         self.assertEnded(twistd)
         self.assertIn("all tunnels have ended", twistd.output())
 
+    def test_hangUp(self) -> None:
+        """
+        Who tells it to reload meanwhile changes nothing.
+        """
+        twistd = Twistd(self, "--port=0", LONG)
+        client, server = self.tunnel(twistd)
+        twistd.process.send_signal(signal.SIGTERM)
+        twistd.waitForLine("waiting up to 600 s for 1 tunnel to end")
+        twistd.process.send_signal(signal.SIGHUP)
+        self.assertPasses(client, server)
+        client.close()
+        server.close()
+        self.assertEnded(twistd)
+
     def test_tooLate(self) -> None:
         """
         A tunnel that does not end in time is cut.

@@ -18,6 +18,8 @@ from socks6.local.dialects import Wish
 from socks6.local.factory import TransparentFactory
 from socks6.local.isolation import Isolation, sessionKey
 from socks6.serving.conversation import EARLY_DATA_LIMIT
+from socks6.serving.gate import Gate
+from socks6.serving.limits import Limits
 from socks6.text import words
 from socks6.values.address import Address, DomainName
 from socks6.values.codes import Command, ReplyCode
@@ -267,6 +269,26 @@ class EarlyDataTests(LocalTestCase):
                 program.send(b"x" * 1024)
             self.assertTrue(program.ended)
             self.assertEqual(self.outbound.attempts, [])
+
+
+class GateTests(LocalTestCase):
+    """
+    Programs that come while there are many.
+    """
+
+    def test_asked(self) -> None:
+        """
+        Who has said what it wants is not dropped for a newcomer; who has not is.
+        """
+        factory = self.makeFactory()
+        factory.gate = Gate(self.network, Limits(handshakes=2))
+        silent, program = (self.network.accept(factory) for _ in range(2))
+        program.send(TUNNEL)
+        for admitted in (True, False):
+            self.assertIs(factory.gate.admits(("198.51.100.7", 4711)), admitted)
+            self.network.spin()
+            self.assertEqual((silent.wasReset, program.wasReset), (True, False))
+            self.network.accept(factory).send(TUNNEL)
 
 
 class RefusalTests(LocalTestCase):

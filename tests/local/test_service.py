@@ -524,4 +524,4 @@ class StopTests(ServiceTestCase):
         self.assertOver()
         self.assertEqual(len(self.lines), len(programs))
         for line in self.lines:
-            self.assertTrue(line.startswith(f"{LINE}client lost, "), line)
+            self.assertTrue(line.startswith(f"{LINE}aborted, "), line)

@@ -4,6 +4,7 @@ Tests of L{socks6.metrics.sample}.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet.defer import fail
@@ -16,6 +17,7 @@ from socks6.metrics.families import FAMILIES, Kind
 from socks6.metrics.sample import SESSION_EVENTS, sample
 from socks6.policy.sessions import SessionService
 from socks6.policy.stores.memory import MemorySessionStore
+from socks6.serving.limits import Limits
 from socks6.serving.requestlines import FileAccessLog
 from socks6.values.codes import ReplyCode, TokenOutcome
 from tests.local.harness import LocalTestCase
@@ -144,6 +146,27 @@ class SampleTests(ProxyTestCase):
         self.assertEqual(
             values["socks6_requests_total"], {("noop", "unanswered"): 1, ("noop", "success"): 1}
         )
+
+    def test_refused(self) -> None:
+        """
+        Those who are not let in are counted: connections by reason, and logins from where
+        too many were wrong.
+        """
+        self.prepare(passwords(), limits=Limits(handshakes=1))
+        self.network.accept(self.factory)
+        self.factory.gate.admits(("198.51.100.7", 4711))
+        self.factory.gate.exhausted(errno.EMFILE)
+        self.network.spin()
+        self.factory.authenticator.barred = 3
+        values = self.sample()
+        self.assertEqual(
+            {
+                reason: count
+                for (reason,), count in values["socks6_connections_refused_total"].items()
+            },
+            {"connections": 0, "client": 0, "handshakes": 0, "silent": 1, "system": 1},
+        )
+        self.assertEqual(values["socks6_authentication_barred_total"], {(): 3})
 
     def test_sessions(self) -> None:
         """

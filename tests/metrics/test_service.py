@@ -16,6 +16,8 @@ from socks6.metrics.exposition import MetricsResource, makeRegistry
 from socks6.metrics.families import FAMILIES
 from socks6.metrics.sample import sample
 from socks6.metrics.service import LAG_INTERVAL, LagService, measure, readersService
+from socks6.quietsite import MAX_CONNECTIONS, TIMEOUT
+from tests.doubles import CLIENT_ADDRESS
 from tests.server.harness import NOOP, ProxyTestCase
 
 
@@ -125,3 +127,73 @@ class ServiceTests(ProxyTestCase):
         ((port, _, _, interface),) = self.network.tcpServers
         self.assertEqual((port, interface), (9106, "127.0.0.1"))
         self.successResultOf(service.stopService())
+
+
+class ReaderTests(ProxyTestCase):
+    """
+    Those who read the page.
+    """
+
+    def listen(self, **options: Any) -> Any:
+        """
+        Begin to serve.
+
+        @return: What makes protocols of connections.
+        """
+        factories = [self.makeFactory()]
+        _, sample = measure(self.network, factories)
+        service = readersService(self.network, "tcp:9106:interface=127.0.0.1", sample, **options)
+        service.startService()
+        self.addCleanup(service.stopService)
+        return self.network.tcpServers[-1][1]
+
+    def read(self, site: Any, *headers: bytes) -> bytes:
+        """
+        Ask for the page.
+
+        @return: The first line of the answer.
+        """
+        reader = self.network.accept(site)
+        reader.send(b"\r\n".join([b"GET /metrics HTTP/1.1", *headers, b"", b""]))
+        self.network.spin()
+        answer: bytes = reader.take()
+        reader.end()
+        self.network.spin()
+        self.assertIs(b"socks6_build_info" in answer, b" 200 " in answer)
+        return answer.partition(b"\r\n")[0]
+
+    def test_names(self) -> None:
+        """
+        Here nobody may ask for them by a stranger's name, as a page in a browser would;
+        where everybody may read them, it does not matter.
+        """
+        site, openSite = self.listen(), self.listen(isOpen=True)
+        for host in (b"localhost:9106", b"127.0.0.1:9106", b"[::1]"):
+            for each in (site, openSite):
+                self.assertEqual(self.read(each, b"Host: " + host), b"HTTP/1.1 200 OK")
+        stranger = b"Host: evil.example:9106"
+        self.assertEqual(self.read(site, stranger), b"HTTP/1.1 403 Forbidden")
+        self.assertEqual(self.read(openSite, stranger), b"HTTP/1.1 200 OK")
+
+    def test_quiet(self) -> None:
+        """
+        Nothing is logged of those who read.
+        """
+        site = self.listen()
+        self.events.clear()
+        self.read(site, b"Host: localhost")
+        self.assertEqual(self.events, [])
+
+    def test_connections(self) -> None:
+        """
+        There are only so many at a time, and none for long that says nothing.
+        """
+        site = self.listen()
+        readers = [self.network.accept(site) for _ in range(MAX_CONNECTIONS)]
+        self.assertIsNone(site.buildProtocol(CLIENT_ADDRESS))
+        self.network.elapse(2 * TIMEOUT)
+        for reader in readers:
+            self.assertTrue(reader.ended or reader.wasReset)
+            reader.end()
+        self.network.spin()
+        self.assertEqual(self.read(site, b"Host: localhost"), b"HTTP/1.1 200 OK")

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.policy.authentication import Authenticator
-from socks6.policy.failures import FIRST_DELAY, FailedLogins
+from socks6.policy.failures import FIRST_DELAY, LONGEST_DELAY, FailedLogins
 from socks6.policy.verifier import TooBusy
 from socks6.values.options import UsernamePassword
 from tests.policy.test_authentication import (
@@ -174,6 +174,26 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(len(answers), 4)
         answers[3].callback(b"ada")
         self.assertEqual(self.successResultOf(results[4]), identity(b"ada"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelChecks(self) -> None:
+        """
+        Who leaves while he is checked has failed, and is barred if he does so too often;
+        one who has waited for long has not.
+        """
+        self.authenticator = self.guarded(FunctionChecker(lambda _: Deferred()))
+        for seconds, isBarred in ((LONGEST_DELAY, False), (LONGEST_DELAY * 0.9, True)):
+            for _ in range(3):
+                result = self.login()
+                self.clock.advance(seconds)
+                result.cancel()
+                self.failureResultOf(result, CancelledError)
+            result = self.login()
+            self.assertEqual(result.called, isBarred)
+            result.addErrback(lambda failure: failure.trap(CancelledError))
+            self.clock.advance(LONGEST_DELAY)
+            result.cancel()
+        self.assertEqual((self.authenticator.failed, self.authenticator.barred), (0, 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_cancelDelay(self) -> None:

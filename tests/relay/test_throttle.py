@@ -47,6 +47,23 @@ class Reader:
             self.throttle.spend(count)
 
 
+class Leaver(Reader):
+    """
+    Makes another one leave when it is released.
+
+    @ivar other: That one.
+    """
+
+    other: Reader
+
+    def release(self) -> None:
+        """
+        Read on, and part.
+        """
+        super().release()
+        self.other.throttle.leave()
+
+
 class BucketTests(SynchronousTestCase):
     """
     Buckets and throttles.
@@ -123,10 +140,13 @@ class BucketTests(SynchronousTestCase):
         """
         bucket = Bucket(self.clock, 10_000)
         one, other = Reader(bucket), Reader(bucket)
-        one.throttle.leave()
         for reader in one, other:
             reader.read(10_000)
         one.throttle.leave()
+        third = Reader(bucket)
+        third.throttle.leave()
+        third.read(10)
+        self.assertFalse(third.isHeld)
         self.clock.advance(2)
         self.assertEqual((one.isHeld, other.isHeld), (True, False))
         other.read(10_000)
@@ -145,6 +165,34 @@ class BucketTests(SynchronousTestCase):
         self.assertTrue(other.isHeld)
         self.clock.advance(1)
         self.assertFalse(other.isHeld)
+
+    def test_leaveWhileReleased(self) -> None:
+        """
+        Who leaves as another one is released is not released any more.
+        """
+        bucket = Bucket(self.clock, 10_000)
+        one, other = Leaver(bucket), Reader(bucket)
+        one.other = other
+        for reader in one, other:
+            reader.read(10_000)
+        self.clock.advance(2)
+        self.assertEqual((one.isHeld, other.isHeld), (False, True))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_clockSetBack(self) -> None:
+        """
+        A clock that is set back dries no bucket: it is refilled as fast as ever.
+        """
+        reader = Reader(Bucket(self.clock, 10_000))
+        reader.read(2_000)
+        self.clock.rightNow -= 3600
+        reader.read(100)
+        self.assertFalse(reader.isHeld)
+        self.clock.advance(1)
+        reader.read(2_600)
+        self.assertTrue(reader.isHeld)
+        self.clock.advance(0.1)
+        self.assertFalse(reader.isHeld)
 
     def test_spentMeanwhile(self) -> None:
         """

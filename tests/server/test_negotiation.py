@@ -16,6 +16,7 @@ from socks6.server.admission import LOGIN_TIMEOUT
 from socks6.server.negotiation import Negotiation
 from socks6.server.protocol import SOCKS6ServerFactory
 from socks6.serving.conversation import EARLY_DATA_LIMIT
+from socks6.serving.limits import Limits
 from socks6.values.address import Address
 from socks6.values.codes import ReplyCode
 from socks6.values.messages import Request
@@ -503,6 +504,29 @@ class FloodTests(ProxyTestCase):
         self.leave(client)
         self.assertFalse(client.wasReset)
         self.assertOver()
+
+    def test_silentUsers(self) -> None:
+        """
+        Who has asked for something, but has not shown who it is, is no better than who
+        has said nothing when there are too many; who is let in stays.
+        """
+        factory = self.makeFactory(passwords(), limits=Limits(handshakes=3))
+        user, first, second = (self.network.accept(factory) for _ in range(3))
+        user.send(request(ADA_DATA))
+        for client in (first, second):
+            client.send(request(methods()))
+            self.assertEqual(client.take(), DEMAND)
+        for dropped in (first, second):
+            self.assertTrue(factory.gate.admits(("198.51.100.7", 4711)))
+            self.network.spin()
+            self.assertTrue(dropped.wasReset)
+            newcomer = self.network.accept(factory)
+            newcomer.send(request(methods()))
+        self.assertFalse(user.isClosed)
+        self.assertEqual(factory.gate.refused, {"silent": 2})
+        self.attempt.succeed()
+        self.assertEqual(user.received, AUTHENTICATED + CONNECTED)
+        self.assertIn(": dropped for a new one, ", self.lines[-1])
 
     def test_boundWhileConnecting(self) -> None:
         """

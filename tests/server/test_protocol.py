@@ -260,7 +260,7 @@ class CuttingTests(ProxyTestCase):
         self.assertTrue(self.outbound.attempts[0].cancelled)
         self.assertOver()
         self.assertEqual(
-            sum(": aborted, " in line for line in self.lines), 1, "the tunnel's line says why"
+            sum(": aborted, " in line for line in self.lines), 2, "the lines of requests say why"
         )
 
     def test_rubbish(self) -> None:

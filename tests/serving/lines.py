@@ -71,6 +71,7 @@ class LineConversation(Conversation):
             line, _, self._buffer[:] = self._buffer.partition(b"\n")
             if line != b"please":
                 raise MalformedMessage("it does not say please")
+            self.factory.gate.asked(self.leg)
             self.begin(Command.CONNECT, DESTINATION, self.factory.work(self))
         elif b"!" in octets:
             raise MalformedMessage("it shouts")

@@ -605,10 +605,11 @@ class RelayTests(LineTestCase):
         self.assertIn(": aborted, ", self.lines[0])
         client = self.dial()
         client.send(b"please\n")
-        self.conversation(client).abort()
+        self.conversation(client).abort("ended by somebody")
         self.network.spin()
         self.assertTrue(client.wasReset)
         self.assertOver()
+        self.assertIn(": ended by somebody, ", self.lines[-1])
         self.assertEqual(self.givenUp, self.waiting[-1:])
 
 

@@ -161,7 +161,7 @@ class CuttingTests(LineTestCase):
                     " using ITCPTransport.abortConnection"
                 ),
                 "aborted",
-                "client lost",
+                "aborted",
                 "client lost",
             ],
         )

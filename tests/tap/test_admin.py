@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from socks6.admin.site import AdminConnections, AdminSite
+from socks6.admin.site import AdminSite
+from socks6.quietsite import FewConnections
 from socks6.tap import makeService
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
 
@@ -89,7 +90,7 @@ class ServiceTests(ServiceTestCase):
         (site,) = [
             factory.wrappedFactory
             for _, factory, *_ in self.network.tcpServers
-            if isinstance(factory, AdminConnections)
+            if isinstance(factory, FewConnections)
         ]
         found: AdminSite = site
         return found

@@ -4,6 +4,8 @@ Tests of L{socks6.tap.metrics}.
 
 from __future__ import annotations
 
+from typing import Any
+
 from socks6.metrics.crew import REPORT_INTERVAL, read
 from socks6.tap import local, metrics
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
@@ -69,6 +71,16 @@ class ServingTests(ServiceTestCase):
         proxy = self.start("--port=1080", "--metrics=9106")
         self.assertEqual({port for port, *_ in self.network.tcpServers}, {1080, 9106})
         self.assertIsNotNone(proxy.factory.measurements)
+
+    def test_names(self) -> None:
+        """
+        Whom it answers depends on whether everybody may read.
+        """
+        for port, options in ((9106, []), (9107, ["--open-metrics"])):
+            self.start("--port=1080", f"--metrics={port}", *options)
+            factories: dict[int, Any] = {at: each for at, each, *_ in self.network.tcpServers}
+            site = factories[port].wrappedFactory
+            self.assertEqual(site.names, None if options else ())
 
     def test_worker(self) -> None:
         """
