@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
 from socks6.policy.addresses import IPAddress, Network, innermost, isGuardedName, kindOf
-from socks6.text import printable
+from socks6.text import escaped, printable
 from socks6.values.address import Address, DomainName, unmapped
 from socks6.values.codes import Command
 
@@ -305,7 +305,8 @@ class Ruleset:
                 continue
             return Verdict(rule.allows, rule, "" if rule.allows else rule.title)
         if guarded:
-            return Verdict(False, None, f"{target.name} is guarded, and no rule names it")
+            name = escaped(target.name or "")
+            return Verdict(False, None, f"{name} is guarded, and no rule names it")
         return _NONE
 
     def judge(self, subject: Subject, command: Command, target: Target, host: IPAddress) -> Verdict:
