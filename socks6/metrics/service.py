@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
 
-from twisted.application.service import IService, Service
-from twisted.application.strports import service as portService
-from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamServerEndpoint
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -88,11 +87,13 @@ def measure(
     return LagService(clock, measurements.lags), partial(sample, factories, measurements)
 
 
-def readersService(reactor: IReactorTime, port: str, sample: Callable[[], Sample]) -> IService:
+def readersService(
+    endpoint: IStreamServerEndpoint, sample: Callable[[], Sample]
+) -> StreamServerEndpointService:
     """
     Listen for readers.
 
-    @param port: An endpoint string.
+    @param endpoint: Where.
     @param sample: Gives the metrics.
     @raise ImportError: C{prometheus_client} is missing.
     """
@@ -102,4 +103,7 @@ def readersService(reactor: IReactorTime, port: str, sample: Callable[[], Sample
     root = Resource()
     root.putChild(b"metrics", MetricsResource(makeRegistry(sample)))
     site = Site(root, timeout=_READER_TIMEOUT)
-    return portService(port, site, cast("IReactorCore", reactor))
+    service = StreamServerEndpointService(endpoint, site)
+    # A port that cannot be opened keeps the proxy from starting.
+    service._raiseSynchronously = True
+    return service

@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from twisted.application.service import IServiceCollection
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress
 from twisted.python.usage import UsageError
 
-from socks6.listening import endpointDescription, listensLocally
+from socks6.listening import NotedEndpoint, endpointDescription, listensLocally
 from socks6.serving.factory import ServingFactory
 
 
@@ -62,13 +63,18 @@ class MetricsOptions(dict[str, Any]):
             raise UsageError("--metrics needs prometheus_client: pip install 'socks6[metrics]'")
 
     def addMetrics(
-        self, reactor: IReactorTime, parent: IServiceCollection, factories: Sequence[ServingFactory]
+        self,
+        reactor: Any,
+        parent: IServiceCollection,
+        factories: Sequence[ServingFactory],
+        places: list[IAddress],
     ) -> None:
         """
         Add the service that the options want, if they want one.
 
         @param parent: What it becomes a part of.
         @param factories: Those of the proxies that the metrics are about.
+        @param places: Gets the address where readers come, once that is known.
         """
         if self["metrics"] is not None:
             # It takes memory that who does without metrics need not have.
@@ -78,19 +84,21 @@ class MetricsOptions(dict[str, Any]):
             measuring, sample = measure(reactor, factories)
             measuring.setServiceParent(parent)
             if self.report is None:
-                readersService(reactor, self["metrics"], sample).setServiceParent(parent)
+                readers = readersService(self._readersPort(reactor, places), sample)
+                readers.setServiceParent(parent)
             else:
                 reporting = ReportService(reactor, sample, self.report)
                 reporting.setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def addCrewMetrics(
-        self, reactor: IReactorTime, parent: IServiceCollection
+        self, reactor: Any, parent: IServiceCollection, places: list[IAddress]
     ) -> Callable[[int, str | None], None] | None:
         """
         Add the service that the options want of a process that looks after others, if they
         want one.
 
         @param parent: What it becomes a part of.
+        @param places: See L{addMetrics}.
         @return: Takes what the others report.
         """
         if self["metrics"] is None:
@@ -99,5 +107,12 @@ class MetricsOptions(dict[str, Any]):
         from socks6.metrics.service import readersService
 
         metrics = CrewMetrics()
-        readersService(reactor, self["metrics"], metrics.sample).setServiceParent(parent)
+        readers = readersService(self._readersPort(reactor, places), metrics.sample)
+        readers.setServiceParent(parent)
         return metrics.reported
+
+    def _readersPort(self, reactor: Any, places: list[IAddress]) -> NotedEndpoint:
+        """
+        Make the port where readers come.
+        """
+        return NotedEndpoint(serverFromString(reactor, self["metrics"]), places)

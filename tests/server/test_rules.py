@@ -458,3 +458,13 @@ class OwnPortsTests(SynchronousTestCase):
             ports: Any = [Port(UNIXAddress(None)), Port(IPv4Address("TCP", own, 1080))]
             owns = OwnPorts(ports, [ip_address("203.0.113.9")])
             self.assertIs(owns.holds(ip_address(host), port), expected, f"{own} {host}")
+
+    def test_places(self) -> None:
+        """
+        So it is where something else of ours listens, once that is known.
+        """
+        places: list[IAddress] = []
+        owns = OwnPorts([], (), places)
+        self.assertFalse(owns.holds(ip_address("127.0.0.1"), 8080))
+        places += [UNIXAddress(None), IPv4Address("TCP", "127.0.0.1", 8080)]
+        self.assertTrue(owns.holds(ip_address("127.0.0.1"), 8080))
