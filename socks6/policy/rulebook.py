@@ -93,6 +93,13 @@ class RuleCheck:
         self._allowed: tuple[Address, IPAddress, Ruleset, Verdict] | None = None
         self._isOver = False
 
+    @property
+    def ruleset(self) -> Ruleset:
+        """
+        The rules in force.
+        """
+        return self._book.ruleset
+
     def client(self) -> Verdict:
         """
         Judge the client, before anybody knows where it wants to go.

@@ -247,6 +247,13 @@ class Verdict:
     reason: str = ""
 
     @property
+    def isFull(self) -> bool:
+        """
+        Whether it is denied only because C{rule} allows no more at the moment.
+        """
+        return not self.allowed and self.rule is not None and self.rule.allows
+
+    @property
     def rate(self) -> int | None:
         """
         Octets per second, both ways together, of all that C{rule} allows; L{None}: any
