@@ -28,7 +28,7 @@ class RuleBook:
 
     @ivar ruleset: Those in force.
     @ivar inUse: How many connections each rule allows at the moment, of those that limit
-        them.  A rule that is the same after a change of the others goes on counting.
+        them.  A rule that says the same after a change goes on counting, wherever it is.
     @ivar isOwn: Tells whether something is where the proxy itself listens.
     """
 

@@ -107,7 +107,8 @@ class Rule:
     """
     One rule.  What is empty, or L{None}, matches whatever it may be.
 
-    @ivar number: Its place in the file, from 1 on; 0: nobody has written it.
+    @ivar number: Its place in the file, from 1 on; 0: nobody has written it.  A rule that has
+        moved is the same, and what is counted for it goes on.
     @ivar allows: Whether it allows what it matches.
     @ivar commands: What the client wants.
     @ivar users: Names of users.
@@ -123,7 +124,7 @@ class Rule:
     @ivar rate: Octets per second, both ways together, of all of these; L{None}: any number.
     """
 
-    number: int = 0
+    number: int = field(default=0, compare=False)
     allows: bool = True
     commands: tuple[Command, ...] = ()
     users: tuple[bytes, ...] = ()

@@ -144,15 +144,17 @@ class RuleBookTests(SynchronousTestCase):
 
     def test_keptCount(self) -> None:
         """
-        A rule that is the same after a reload goes on counting.
+        A rule that says the same after a reload goes on counting, though it has moved.
         """
         path = Path(self.mktemp())
         path.write_bytes(ALLOW + b"connections = 1\n")
         book = RuleBook.fromFile(path)
         check = self.check(book)
         self.assertTrue(check.destination(DESTINATION).allowed)
+        path.write_bytes(DENY + b"port = 25\n" + ALLOW + b"connections = 1\n")
         book.prepare()()
-        self.assertFalse(self.check(book).destination(DESTINATION).allowed)
+        reason = "rule 2 allows no more than 1 at a time"
+        self.assertEqual(self.check(book).destination(DESTINATION).reason, reason)
         check.close()
         self.assertTrue(self.check(book).destination(DESTINATION).allowed)
 
