@@ -71,7 +71,7 @@ def certificateNames(transport: Any) -> Collection[str]:
         names += found.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         pass
-    except ValueError:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         # An authority has signed what nobody can read.
         return ()
     return {name.lower() for name in names}

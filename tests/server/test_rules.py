@@ -467,6 +467,39 @@ class SubjectTests(ProxyTestCase):
         self.assertIn("localhost", certificateNames(Shown()))
         self.assertEqual(certificateNames(object()), ())
 
+    def test_unreadable(self) -> None:
+        """
+        A certificate that nobody can read has no names, whatever is wrong with it.
+        """
+
+        class Unreadable:
+            """
+            A transport with such a certificate, and the certificate.
+            """
+
+            def __init__(self, error: Exception) -> None:
+                self.error = error
+
+            def getPeerCertificate(self) -> Any:
+                """
+                Give it.
+                """
+                return self
+
+            def to_cryptography(self) -> Any:
+                """
+                Fail.
+                """
+                raise self.error
+
+        identifier = x509.ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+        for error in (
+            ValueError("x"),
+            x509.DuplicateExtension("x", identifier),
+            x509.UnsupportedGeneralNameType("x"),
+        ):
+            self.assertEqual(certificateNames(Unreadable(error)), ())
+
 
 class OwnPortsTests(SynchronousTestCase):
     """
