@@ -39,6 +39,7 @@ def makeService(options: Options) -> IService:
     if options.briefing is not None:
         listener = PortHeir(reactor, options.briefing.ports)
         secret = bytes.fromhex(options.briefing.secret)
+    options.ruleBook.processes = options["workers"]
     # Where the operator looks, which may be known only later.
     places: list[IAddress] = []
     if options.briefing is not None:

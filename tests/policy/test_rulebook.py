@@ -100,6 +100,18 @@ class RuleBookTests(SynchronousTestCase):
         third.close()
         self.assertEqual(dict(book.inUse), {})
 
+    def test_share(self) -> None:
+        """
+        Of several processes, each allows its part, and one at least.
+        """
+        for most, processes, expected in ((7, 1, 7), (7, 3, 3), (1, 4, 1)):
+            book = RuleBook(Ruleset([Rule(1, connections=most)]))
+            book.processes = processes
+            for _ in range(expected):
+                self.assertIsNone(self.check(book).objection(DESTINATION, ROOT))
+            reason = f"rule 1 allows no more than {expected} at a time"
+            self.assertEqual(self.check(book).objection(DESTINATION, ROOT), reason)
+
     def test_overMeansOver(self) -> None:
         """
         What is asked for a request that is over takes nothing.

@@ -35,6 +35,15 @@ class RuleRatesTests(SynchronousTestCase):
         self.assertEqual((first.toRemote.rate, second.toRemote.rate), (2000, 1000))
         self.assertIs(rates.of(slow)[0], first)
 
+    def test_share(self) -> None:
+        """
+        Of several processes, each has its part of a rate.
+        """
+        book = RuleBook(Ruleset([Rule(1, rate=2000)]))
+        book.processes = 3
+        ((both,),) = [RuleRates(Clock(), book).of(rule) for rule in book.ruleset.rules]
+        self.assertEqual(both.toRemote.rate, 667)
+
     def test_changedRules(self) -> None:
         """
         A rule that is still there, wherever that is, keeps its bucket when others change; one

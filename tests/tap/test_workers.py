@@ -387,6 +387,12 @@ class WorkerTests(WorkersTestCase):
         assert isinstance(factory.outbound, SOCKS5Outbound)
         self.assertEqual(factory.outbound.secret, bytes.fromhex("5ec7e7" * 10))
 
+    def test_rules(self) -> None:
+        """
+        It has its share of what a rule allows.
+        """
+        self.assertEqual(self.worker().factory.rules.processes, 2)
+
     def test_places(self) -> None:
         """
         For its clients, where the process listens that looks after it is the proxy itself.
