@@ -492,7 +492,7 @@ class SubjectTests(ProxyTestCase):
                 """
                 raise self.error
 
-        identifier = x509.ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+        identifier = x509.SubjectAlternativeName.oid
         for error in (
             ValueError("x"),
             x509.DuplicateExtension("x", identifier),
