@@ -9,11 +9,17 @@ import socket
 from ipaddress import ip_address
 from typing import Any, NoReturn
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.python.usage import UsageError
+from zope.interface import implementer
 
 #: Connections that may wait to be accepted where the user names a mere number;
 #: Twisted's own 50 make bursts wait for a second.
@@ -121,6 +127,32 @@ def listensLocally(description: str) -> bool:
         raise UsageError(f"{description!r} is no port: {_reason(error)}") from error
     maybeDeferred(endpoint.listen, Factory()).addErrback(lambda failure: None)
     return bool(witness.local)
+
+
+@implementer(IStreamServerEndpoint)
+class NotedEndpoint:
+    """
+    Listens where another endpoint does, and takes note of where that is.
+    """
+
+    def __init__(self, endpoint: IStreamServerEndpoint, places: list[IAddress]) -> None:
+        """
+        @param places: Gets the addresses.
+        """
+        self._endpoint = endpoint
+        self._places = places
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        Begin to listen.
+        """
+
+        def note(port: IListeningPort) -> IListeningPort:
+            self._places.append(port.getHost())
+            return port
+
+        listening: Deferred[IListeningPort] = self._endpoint.listen(protocolFactory)
+        return listening.addCallback(note)
 
 
 def _reason(error: Exception) -> str:

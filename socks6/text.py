@@ -26,6 +26,15 @@ def printable(name: bytes) -> str:
     return ascii(name.decode("utf-8", "backslashreplace"))[1:-1]
 
 
+def escaped(text: str) -> str:
+    """
+    Write text, some of which may be somebody else's, as one line of printable ASCII.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return printable(text.encode("utf-8", "backslashreplace"))
+
+
 def words(number: int) -> str:
     """
     Write one of the protocol's numbers for people: its name if it has one.

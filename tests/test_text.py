@@ -10,7 +10,7 @@ from OpenSSL import SSL
 from twisted.internet.error import ConnectError, ConnectionRefusedError
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.text import errorWords, octets, words
+from socks6.text import errorWords, escaped, octets, words
 from socks6.values.codes import Command, ReplyCode
 
 
@@ -33,6 +33,19 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(words(Command.UDP_ASSOCIATE), "udp associate")
         self.assertEqual(words(ReplyCode.SUCCESS), "success")
         self.assertEqual(words(153), "153")
+
+    def test_escaped(self) -> None:
+        """
+        Text that is one line of printable ASCII stays as it is.
+        """
+        for text, expected in (
+            ("", ""),
+            (r"a\b", r"a\b"),
+            ("a\r\nb", r"a\r\nb"),
+            ("zoë \x7f", r"zo\xeb \x7f"),
+            ("\udcff", r"\\udcff"),
+        ):
+            self.assertEqual(escaped(text), expected)
 
     def test_errorWords(self) -> None:
         """

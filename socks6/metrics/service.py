@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
 
-from twisted.application.service import IService, Service
-from twisted.application.strports import service as portService
-from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamServerEndpoint
 from twisted.web.resource import Resource
 
 from socks6.measurements import Histogram, Measurements
@@ -86,12 +85,15 @@ def measure(
 
 
 def readersService(
-    reactor: IReactorTime, port: str, sample: Callable[[], Sample], isOpen: bool = False
-) -> IService:
+    reactor: IReactorTime,
+    endpoint: IStreamServerEndpoint,
+    sample: Callable[[], Sample],
+    isOpen: bool = False,
+) -> StreamServerEndpointService:
     """
     Listen for readers.
 
-    @param port: An endpoint string.
+    @param endpoint: Where.
     @param sample: Gives the metrics.
     @param isOpen: Whether everybody may read them, by whichever name we are asked for.
     @raise ImportError: C{prometheus_client} is missing.
@@ -104,4 +106,7 @@ def readersService(
     # A name that is not ours is one by which a page in somebody's browser reads them.
     site = QuietSite(reactor, root, None if isOpen else ())
     connections = FewConnections(site)  # type: ignore[no-untyped-call]
-    return portService(port, connections, cast("IReactorCore", reactor))
+    service = StreamServerEndpointService(endpoint, connections)
+    # A port that cannot be opened keeps the proxy from starting.
+    service._raiseSynchronously = True
+    return service

@@ -51,11 +51,13 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "198.51.100.0/24",
             "203.0.113.0/24",
             "240.0.0.0/4",
-            "100::/64",
             "2001::/23",
             "2001:db8::/32",
             "3fff::/20",
-            "5f00::/16",
+            # All that is of the public internet is in 2000::/3.
+            "::/3",
+            "4000::/2",
+            "8000::/1",
         ),
     ),
 )
@@ -63,9 +65,9 @@ _TABLE: tuple[tuple[Network, str], ...] = tuple(
     (ip_network(text), kind) for kind, networks in _KINDS for text in networks
 )
 
-#: Where IPv6 has IPv4 addresses in its last 32 bits: NAT64 (RFC 6052), and the
-#: "compatible" ones (RFC 4291), which some systems still connect to.
-_LAST_BITS = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+#: Where IPv6 has IPv4 addresses in its last 32 bits: NAT64 (RFC 6052), the "translated"
+#: ones (RFC 2765), and the "compatible" ones (RFC 4291), which some systems still connect to.
+_LAST_BITS = tuple(map(IPv6Network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
 
 #: Names of services that tell a cloud's machines their secrets, and of this machine.
 _GUARDED_NAMES = frozenset(
@@ -83,8 +85,8 @@ _GUARDED_NAMES = frozenset(
 @lru_cache(maxsize=1024)
 def innermost(host: IPAddress) -> IPAddress:
     """
-    Take the IPv4 address out of an IPv6 one that leads to it: mapped, compatible, NAT64,
-    6to4 or Teredo.
+    Take the IPv4 address out of an IPv6 one that leads to it: mapped, translated,
+    compatible, NAT64, 6to4 or Teredo.
 
     @return: C{host} itself, if it is none.
     """

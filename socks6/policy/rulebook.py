@@ -28,7 +28,9 @@ class RuleBook:
 
     @ivar ruleset: Those in force.
     @ivar inUse: How many connections each rule allows at the moment, of those that limit
-        them.  A rule that is the same after a change of the others goes on counting.
+        them.  A rule that says the same after a change goes on counting, wherever it is.
+    @ivar processes: How many processes share what a rule allows: each has an equal part, and no
+        less than one.
     @ivar isOwn: Tells whether something is where the proxy itself listens.
     """
 
@@ -38,6 +40,7 @@ class RuleBook:
         """
         self.ruleset = ruleset
         self.inUse: Counter[Rule] = Counter()
+        self.processes = 1
         self.isOwn: Callable[[IPAddress, int], bool] = _ownsNothing
         self._path = path
 
@@ -51,6 +54,12 @@ class RuleBook:
         # Whoever is a daemon later goes elsewhere.
         path = path.absolute()
         return cls(readRules(path), path)
+
+    def share(self, whole: int) -> int:
+        """
+        Tell how much of what a rule allows is this process's.
+        """
+        return -(-whole // self.processes)
 
     def prepare(self) -> Callable[[], None]:
         """
@@ -92,6 +101,13 @@ class RuleCheck:
         #: What was allowed last, and by which rules.
         self._allowed: tuple[Address, IPAddress, Ruleset, Verdict] | None = None
         self._isOver = False
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """
+        The rules in force.
+        """
+        return self._book.ruleset
 
     def client(self) -> Verdict:
         """
@@ -197,9 +213,9 @@ class RuleCheck:
         rule = verdict.rule
         if not verdict.allowed or rule is None or rule.connections is None or rule in self._held:
             return verdict
-        inUse = self._book.inUse
-        if inUse[rule] >= rule.connections:
-            reason = f"{rule.title} allows no more than {rule.connections} at a time"
+        inUse, most = self._book.inUse, self._book.share(rule.connections)
+        if inUse[rule] >= most:
+            reason = f"{rule.title} allows no more than {most} at a time"
             return Verdict(False, rule, reason)
         if not self._isOver:
             inUse[rule] += 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
 from socks6.policy.addresses import IPAddress, Network, innermost, isGuardedName, kindOf
-from socks6.text import printable
+from socks6.text import escaped, printable
 from socks6.values.address import Address, DomainName, unmapped
 from socks6.values.codes import Command
 
@@ -107,7 +107,8 @@ class Rule:
     """
     One rule.  What is empty, or L{None}, matches whatever it may be.
 
-    @ivar number: Its place in the file, from 1 on; 0: nobody has written it.
+    @ivar number: Its place in the file, from 1 on; 0: nobody has written it.  A rule that has
+        moved is the same, and what is counted for it goes on.
     @ivar allows: Whether it allows what it matches.
     @ivar commands: What the client wants.
     @ivar users: Names of users.
@@ -123,7 +124,7 @@ class Rule:
     @ivar rate: Octets per second, both ways together, of all of these; L{None}: any number.
     """
 
-    number: int = 0
+    number: int = field(default=0, compare=False)
     allows: bool = True
     commands: tuple[Command, ...] = ()
     users: tuple[bytes, ...] = ()
@@ -247,6 +248,13 @@ class Verdict:
     reason: str = ""
 
     @property
+    def isFull(self) -> bool:
+        """
+        Whether it is denied only because C{rule} allows no more at the moment.
+        """
+        return not self.allowed and self.rule is not None and self.rule.allows
+
+    @property
     def rate(self) -> int | None:
         """
         Octets per second, both ways together, of all that C{rule} allows; L{None}: any
@@ -305,7 +313,8 @@ class Ruleset:
                 continue
             return Verdict(rule.allows, rule, "" if rule.allows else rule.title)
         if guarded:
-            return Verdict(False, None, f"{target.name} is guarded, and no rule names it")
+            name = escaped(target.name or "")
+            return Verdict(False, None, f"{name} is guarded, and no rule names it")
         return _NONE
 
     def judge(self, subject: Subject, command: Command, target: Target, host: IPAddress) -> Verdict:

@@ -15,7 +15,9 @@ from twisted.python.failure import Failure
 from socks6.datagramreader import DatagramReader, SocketAddress
 from socks6.interfaces import OutboundFailed
 from socks6.policy.rulebook import RuleCheck
+from socks6.policy.ruleset import Ruleset
 from socks6.server.bindpolicy import BindRefused, IPAddress, openSocket
+from socks6.server.route import Route
 from socks6.sockets import setTypeOfService
 from socks6.values.address import (
     UNSPECIFIED_IPV4,
@@ -68,45 +70,6 @@ class ClientPort(Structure):
             L{Associations.received<socks6.server.associations.Associations.received>}.
         @return: Whether it was not dropped.
         """
-
-
-class Route:
-    """
-    Where datagrams with one particular header go.
-
-    @ivar association: Whose they are.
-    @ivar header: The header.
-    @ivar port: The destination's port.
-    @ivar target: The destination; L{None}: there is none, or it is not known yet.
-    @ivar handle: The socket to send from, if there is a destination.
-    @ivar isLocal: Whether the destination is this machine.
-    @ivar isDenied: Whether the rules deny it.
-    @ivar address: The destination as the client names it.
-    @ivar pending: What waits for a name to be looked up; L{None}: nothing has to wait.
-    """
-
-    __slots__ = (
-        "address",
-        "association",
-        "handle",
-        "header",
-        "isDenied",
-        "isLocal",
-        "pending",
-        "port",
-        "target",
-    )
-
-    def __init__(self, association: Association, header: bytes, address: Address) -> None:
-        self.association = association
-        self.header = header
-        self.address = address
-        self.port = address.port
-        self.target: SocketAddress = None
-        self.handle: socket.socket | None = None
-        self.isLocal = False
-        self.isDenied = False
-        self.pending: list[bytes] | None = None
 
 
 class _Lookup:
@@ -169,6 +132,13 @@ class Association:
         #: Octets that wait for these.
         self._pending = 0
 
+    @property
+    def ruleset(self) -> Ruleset | None:
+        """
+        The rules in force; L{None}: there are none.
+        """
+        return None if self._check is None else self._check.ruleset
+
     # From the client.
 
     def comesFrom(self, port: ClientPort, address: object) -> bool:
@@ -202,7 +172,8 @@ class Association:
         Send to the first address that is one and that the rules allow.
         """
         specified = [host for host in hosts if not host.is_unspecified and route.port]
-        host = next((host for host in specified if self._mayReach(route.address, host)), None)
+        route.ruleset, route.isFull = self.ruleset, False
+        host = next((host for host in specified if self._mayReach(route, host)), None)
         if host is None:
             route.isDenied = bool(specified)
             return
@@ -211,11 +182,15 @@ class Association:
             route.target = (str(host), route.port)
             route.isLocal = self._associations.isLocal(host)
 
-    def _mayReach(self, address: Address, host: IPAddress) -> bool:
+    def _mayReach(self, route: Route, host: IPAddress) -> bool:
         """
         Tell whether the rules allow one address of a destination.
         """
-        return self._check is None or self._check.objection(address, host) is None
+        if self._check is None:
+            return True
+        verdict = self._check.host(route.address, host)
+        route.isFull = route.isFull or verdict.isFull
+        return verdict.allowed
 
     def _socketFor(self, host: IPAddress) -> socket.socket | None:
         """
@@ -279,7 +254,7 @@ class Association:
             pending, route.pending = route.pending or [], None
             self._pending -= sum(map(_cost, pending))
             self._aim(route, found)
-            if route.handle is None and not route.isDenied:
+            if not route.isKnown:
                 # Let the next datagram try again.
                 self._associations.forget(route)
             for payload in pending:

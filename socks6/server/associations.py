@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from socks6.policy.rulebook import RuleCheck
-from socks6.server.association import MAX_ROUTES, Association, ClientPort, Route
+from socks6.server.association import MAX_ROUTES, Association, ClientPort
 from socks6.server.bindpolicy import BindPolicy, IPAddress, isThisMachine
+from socks6.server.route import Route
 from socks6.values.address import Address, DomainName
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
@@ -220,7 +221,11 @@ class Associations:
         if not association.comesFrom(port, address):
             self.dropped["another client"] += 1
             return False
-        if route is None:
+        if route is not None and route.ruleset is not association.ruleset:
+            # What was allowed by other rules, or denied, has to be asked anew.
+            self.forget(route)
+            route = self._newRoute(association, route.header, route.address)
+        elif route is None:
             route = self._newRoute(association, datagram[:end], header.address)
         association.send(route, datagram[end:])
         return True
@@ -230,7 +235,7 @@ class Associations:
         Find out where datagrams with a header go, and remember it.
         """
         route = association.route(header, destination)
-        if route.handle is not None or route.pending is not None or route.isDenied:
+        if route.isKnown or route.pending is not None:
             if len(association.headers) >= MAX_ROUTES:
                 self.forget(self._routes[next(iter(association.headers))])
             self._routes[header] = route

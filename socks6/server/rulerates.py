@@ -44,6 +44,6 @@ class RuleRates:
             self._buckets = {
                 each: buckets for each, buckets in self._buckets.items() if each in rules
             }
-            bucket = Bucket(self._clock, rule.rate)
+            bucket = Bucket(self._clock, self._book.share(rule.rate))
             found = self._buckets[rule] = Buckets(bucket, bucket)
         return (found,)

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort
 
 from socks6.policy.addresses import IPAddress
 from socks6.policy.ruleset import Subject
@@ -70,7 +71,7 @@ def certificateNames(transport: Any) -> Collection[str]:
         names += found.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         pass
-    except ValueError:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         # An authority has signed what nobody can read.
         return ()
     return {name.lower() for name in names}
@@ -103,21 +104,25 @@ class OwnPorts:
     """
 
     def __init__(
-        self, ports: Sequence[IListeningPort], advertised: Collection[IPAddress] = ()
+        self,
+        ports: Sequence[IListeningPort],
+        advertised: Collection[IPAddress] = (),
+        places: Sequence[IAddress] = (),
     ) -> None:
         """
         @param ports: What is listened on at the moment; this may change.
         @param advertised: What remote hosts call this machine.
+        @param places: Where else we listen; this may change, too.
         """
         self._ports = ports
+        self._places = places
         self._advertised = frozenset(advertised)
 
     def holds(self, host: IPAddress, port: int) -> bool:
         """
         Tell whether we listen at an address.
         """
-        for each in self._ports:
-            own = each.getHost()
+        for own in chain((each.getHost() for each in self._ports), self._places):
             if not isinstance(own, IPv4Address | IPv6Address) or own.port != port:
                 continue
             bound = unmapped(ipAddress(own.host))

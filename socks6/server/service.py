@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from typing import cast
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.internet.interfaces import IReactorThreads, IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IReactorThreads,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
 
 from socks6.interfaces import IOutbound
 from socks6.outbound.direct import DirectOutbound
@@ -55,6 +60,7 @@ def proxyService(
     fastOpen: bool = True,
     multipath: bool = False,
     accessLog: AccessLog | None = None,
+    ownPlaces: Sequence[IAddress] = (),
 ) -> ProxyService:
     """
     Make a SOCKS 6 proxy that can be a part of any Twisted application.
@@ -93,6 +99,8 @@ def proxyService(
     @param multipath: Whether to speak Multipath TCP with remote hosts that do, by default
         and by C{binder}; with clients, that is the endpoints' business.
     @param accessLog: Where requests are logged; by default, in Twisted's log.
+    @param ownPlaces: Where else the application listens, and clients on other machines get
+        no more than to the proxy itself; this may change.
     @raise ValueError: A checker does not take user names and passwords, or a
         time is not above zero.
     """
@@ -119,5 +127,5 @@ def proxyService(
         factory.accessLog = accessLog
     service = ProxyService(factory, endpoints, fastOpen)
     advertised = () if binder is None else binder.policy.advertised.values()
-    factory.rules.isOwn = OwnPorts(service.ports, advertised).holds
+    factory.rules.isOwn = OwnPorts(service.ports, advertised, ownPlaces).holds
     return service

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from socks6.quota import LineQuota
-from socks6.text import words
+from socks6.text import escaped, words
 from socks6.values.address import Address
 from socks6.values.codes import Command
 from socks6.wire.errors import PeerError
@@ -103,12 +103,13 @@ class AccessLog:
         self._log.info(
             "{line}",
             # Twisted's own formatting of that many values is slow.
-            line=self._format(record, seconds, time.time()),
-            peer=record.peer,
-            user=record.user,
+            line=escaped(self._format(record, seconds, time.time())),
+            # Whoever made the words, and whatever observers write of them.
+            peer=escaped(record.peer),
+            user=escaped(record.user),
             command=words(record.command),
-            destination=str(record.destination),
-            result=record.result,
+            destination=escaped(str(record.destination)),
+            result=escaped(record.result),
             toRemote=record.toRemote,
             toClient=record.toClient,
             seconds=seconds,
@@ -121,7 +122,7 @@ class AccessLog:
         """
         self.count(error)
         if self._rubbish.take():
-            self._log.info("{peer}: {error}", peer=peer, error=str(error))
+            self._log.info("{peer}: {error}", peer=escaped(peer), error=escaped(str(error)))
 
     def count(self, error: PeerError) -> None:
         """

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from socks6.linefile import LineFile
 from socks6.serving.accesslog import AccessLog, LineFormat, RequestRecord, textLine
-from socks6.text import printable, words
+from socks6.text import escaped, words
 
 
 @lru_cache(maxsize=2)
@@ -84,10 +84,8 @@ class FileAccessLog(AccessLog):
         """
         self._rubbish.renewIfDue()
         line = self._format(record, self._clock.seconds() - record.began, self._now())
-        if not (line.isascii() and line.isprintable()):
-            # Whoever made the words: a line stays one.
-            line = printable(line.encode("utf-8", "backslashreplace"))
-        self.file.write(line)
+        # Whoever made the words: a line stays one.
+        self.file.write(escaped(line))
 
     def open(self) -> None:
         """

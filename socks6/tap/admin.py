@@ -10,11 +10,12 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress
 from twisted.python.usage import UsageError
 
 from socks6.admin.guard import AdminPassword, passwordIn
 from socks6.admin.service import adminService, adminSite
-from socks6.listening import endpointDescription, listensLocally
+from socks6.listening import NotedEndpoint, endpointDescription, listensLocally
 from socks6.policy.sessions import SessionService
 from socks6.serving.factory import ServingFactory
 
@@ -80,11 +81,16 @@ class AdminOptions(dict[str, Any]):
             )
 
     def adminPage(
-        self, reactor: Any, factory: ServingFactory, sessions: SessionService
+        self,
+        reactor: Any,
+        factory: ServingFactory,
+        sessions: SessionService,
+        places: list[IAddress],
     ) -> IService | None:
         """
         Make the service of the page.
 
+        @param places: Gets the address where it is, once that is known.
         @return: L{None}: there is to be none.
         """
         if self["admin"] is None:
@@ -92,5 +98,6 @@ class AdminOptions(dict[str, Any]):
         if self._password is not None:
             self.adminPassword = AdminPassword(reactor, *self._password)
         site = adminSite(reactor, factory, sessions, self.adminNames, self.adminPassword)
-        service: IService = adminService(site, serverFromString(reactor, self["admin"]))
+        endpoint = NotedEndpoint(serverFromString(reactor, self["admin"]), places)
+        service: IService = adminService(site, endpoint)
         return service

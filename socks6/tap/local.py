@@ -186,5 +186,5 @@ def makeService(options: Options) -> IService:
     )
     local.setServiceParent(service)
     factories = [each.factory for each in local if isinstance(each, ListeningService)]
-    options.addMetrics(reactor, service, factories)
+    options.addMetrics(reactor, service, factories, [])
     return service

@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, IServiceCollection
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress
 from twisted.python.usage import UsageError
 
-from socks6.listening import endpointDescription, listensLocally
+from socks6.listening import NotedEndpoint, endpointDescription, listensLocally
 from socks6.serving.factory import ServingFactory
 
 if TYPE_CHECKING:
@@ -65,13 +66,18 @@ class MetricsOptions(dict[str, Any]):
             raise UsageError("--metrics needs prometheus_client: pip install 'socks6[metrics]'")
 
     def addMetrics(
-        self, reactor: IReactorTime, parent: IServiceCollection, factories: Sequence[ServingFactory]
+        self,
+        reactor: Any,
+        parent: IServiceCollection,
+        factories: Sequence[ServingFactory],
+        places: list[IAddress],
     ) -> None:
         """
         Add the service that the options want, if they want one.
 
         @param parent: What it becomes a part of.
         @param factories: Those of the proxies that the metrics are about.
+        @param places: Gets the address where readers come, once that is known.
         """
         if self["metrics"] is not None:
             # It takes memory that who does without metrics need not have.
@@ -81,19 +87,20 @@ class MetricsOptions(dict[str, Any]):
             measuring, sample = measure(reactor, factories)
             measuring.setServiceParent(parent)
             if self.report is None:
-                self._readers(reactor, sample).setServiceParent(parent)
+                self._readers(reactor, sample, places).setServiceParent(parent)
             else:
                 reporting = ReportService(reactor, sample, self.report)
                 reporting.setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def addCrewMetrics(
-        self, reactor: IReactorTime, parent: IServiceCollection
+        self, reactor: Any, parent: IServiceCollection, places: list[IAddress]
     ) -> Callable[[int, str | None], None] | None:
         """
         Add the service that the options want of a process that looks after others, if they
         want one.
 
         @param parent: What it becomes a part of.
+        @param places: See L{addMetrics}.
         @return: Takes what the others report.
         """
         if self["metrics"] is None:
@@ -101,15 +108,20 @@ class MetricsOptions(dict[str, Any]):
         from socks6.metrics.crew import CrewMetrics
 
         metrics = CrewMetrics()
-        self._readers(reactor, metrics.sample).setServiceParent(parent)
+        self._readers(reactor, metrics.sample, places).setServiceParent(parent)
         return metrics.reported
 
-    def _readers(self, reactor: IReactorTime, sample: Callable[[], Sample]) -> IService:
+    def _readers(
+        self, reactor: Any, sample: Callable[[], Sample], places: list[IAddress]
+    ) -> IService:
         """
         Make the service that listens for readers.
 
         @param sample: Gives the metrics.
+        @param places: Where to note that it listens.
         """
         from socks6.metrics.service import readersService
 
-        return readersService(reactor, self["metrics"], sample, bool(self["open-metrics"]))
+        endpoint = NotedEndpoint(serverFromString(reactor, self["metrics"]), places)
+        service: IService = readersService(reactor, endpoint, sample, bool(self["open-metrics"]))
+        return service

@@ -83,10 +83,15 @@ def report(options: Options) -> str:
     lines += [f"  {port}{_reach(port)}" for port in options.ports]
     lines += [f"  {port}, TLS{_reach(port)}" for port in options.tlsPorts]
     lines += [f"  {line}" for line in _datagramPorts(options)]
+    for option, what in (("admin", "the operator's page"), ("metrics", "metrics")):
+        port = options[option]
+        if port is not None:
+            lines.append(f"  {port}, {what}{_reach(port)}")
     lines += ["It would let in:"]
     lines += [f"  {line}" for line in _welcome(options)]
     lines += ["Rules, of which the first one that matches decides:"]
     lines += [f"  {line}" for line in inWords(options.ruleBook.ruleset)]
+    lines += ["Requests would be logged:", f"  {_accessLog(options)}"]
     return "\n".join(lines)
 
 
@@ -113,6 +118,17 @@ def _datagramPorts(options: Options) -> Iterator[str]:
         yield f"UDP {addressFromText(host, port)}"
     for host, port in options.dtlsPorts:
         yield f"UDP {addressFromText(host, port)}, DTLS"
+
+
+def _accessLog(options: Options) -> str:
+    """
+    Say where requests would be logged.
+    """
+    where = options["access-log"]
+    if where == "off":
+        return "nowhere"
+    places = {None: "in twistd's log", "-": "on standard output"}
+    return f"{places.get(where, where)}, as {options['log-format']}"
 
 
 def _welcome(options: Options) -> Iterator[str]:

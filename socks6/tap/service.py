@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from socks6.server.service import proxyService
@@ -38,6 +39,11 @@ def makeService(options: Options) -> IService:
     if options.briefing is not None:
         listener = PortHeir(reactor, options.briefing.ports)
         secret = bytes.fromhex(options.briefing.secret)
+    options.ruleBook.processes = options["workers"]
+    # Where the operator looks, which may be known only later.
+    places: list[IAddress] = []
+    if options.briefing is not None:
+        places += options.briefing.ownPlaces
     endpoints = [serverFromString(listener, port) for port in options.ports]
     for port in options.tlsPorts:
         assert options.tlsContext is not None
@@ -82,12 +88,13 @@ def makeService(options: Options) -> IService:
         fastOpen=not options["no-fast-open"],
         multipath=bool(options["mptcp"]),
         accessLog=options.accessLog(reactor),
+        ownPlaces=places,
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
-    admin = options.adminPage(reactor, proxy.factory, sessions)
+    admin = options.adminPage(reactor, proxy.factory, sessions, places)
     if admin is not None:
         admin.setServiceParent(service)
-    options.addMetrics(reactor, service, [proxy.factory])
+    options.addMetrics(reactor, service, [proxy.factory], places)
     if associations is not None:
         datagrams = options.datagramService(proxy, associations, options.dtlsContext)
         datagrams.setServiceParent(service)  # type: ignore[no-untyped-call]

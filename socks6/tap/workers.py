@@ -17,9 +17,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ReactorNotRunning
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.usage import UsageError
 
@@ -63,6 +65,8 @@ class Briefing:
     @ivar arguments: The command line.
     @ivar ports: The descriptors of the ports, in the order of the command line.
     @ivar secret: What all workers make names from.
+    @ivar places: The IP addresses and ports where the process listens that looks after
+        them.
     """
 
     reactor: str
@@ -70,6 +74,17 @@ class Briefing:
     arguments: Sequence[str]
     ports: Sequence[int]
     secret: str
+    places: Sequence[tuple[str, int]] = ()
+
+    @property
+    def ownPlaces(self) -> Sequence[IAddress]:
+        """
+        What reactors call C{places}.
+        """
+        return [
+            (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
+            for host, port in self.places
+        ]
 
 
 class WorkerOptions(dict[str, Any]):
@@ -211,7 +226,9 @@ class WorkersService(CommandLineService):
             self._cannotStart,
             options["drain-timeout"],
         )
-        self._supervisor.reported = options.addCrewMetrics(reactor, self)
+        #: Where we listen ourselves; known before there is a worker.
+        self._places: list[IAddress] = []
+        self._supervisor.reported = options.addCrewMetrics(reactor, self, self._places)
         self._supervisor.setServiceParent(self)  # type: ignore[no-untyped-call]
         # Ours are read to see whether they serve: each worker has its own.
         contents = options.reloadables
@@ -274,6 +291,11 @@ class WorkersService(CommandLineService):
             [*options.arguments, *(f"--{name}=/dev/fd/{at}" for at, name in copies.items())],
             list(keeper.ours),
             self._secret,
+            [
+                (place.host, place.port)
+                for place in self._places
+                if isinstance(place, IPv4Address | IPv6Address)
+            ],
         )
         line = json.dumps(asdict(briefing)).encode("ascii")
         return Program([sys.executable, "-c", _SCRIPT], self._environment, descriptors, line)

@@ -18,12 +18,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socks6.outbound.names import lookUp
 from socks6.outbound.resolver import ThreadedResolver
-from socks6.server.association import Association, Route
+from socks6.server.association import Association
 from socks6.server.associations import Associations
 from socks6.server.bindpolicy import BindPolicy
 from socks6.server.datagramports import DTLSPort, _Client
 from socks6.server.datagramservice import DatagramService
 from socks6.server.negotiation import Negotiation
+from socks6.server.route import Route
 from socks6.server.tls import datagramContext
 from socks6.values.address import DomainName
 from socks6.wire import DEFAULT_CODEC

@@ -11,6 +11,7 @@ from tests.integration.certificates import Authority
 from tests.integration.chain import ChainTestCase
 from tests.integration.peers import accept, ask, dial, encodeRequest, listen, placeOf
 from tests.integration.twistd import Twistd
+from tests.integration.workers import Crew
 
 #: A balancer, which names a client that is far away.
 BEHIND_BALANCER = "--port=haproxy:tcp:0:interface=127.0.0.1"
@@ -63,6 +64,23 @@ class RulesTests(ChainTestCase):
         place = Twistd(self, "--port=0").places()[0]
         with dial(place) as client:
             self.assertEqual(ask(client, encodeRequest("127.0.0.1", self.port)).code, 0)
+
+    def test_operator(self) -> None:
+        """
+        Nor does one reach the operator's page and the metrics, even if all else is allowed,
+        and whichever process they are of.
+        """
+        metrics = ("--metrics=0", "--anonymous", "--udp-port=no", "--allow-private")
+        store = f"--sessions=sqlite:{self.folder() / 'sessions'}"
+        for arguments, count in ((("--admin=0",), 2), (("--workers=2", store), 1)):
+            proxy = Crew(self, BEHIND_BALANCER, *metrics, *arguments)
+            own = proxy.places()[1:]
+            self.assertEqual(len(own), count)
+            for place in own:
+                assert isinstance(place, tuple)
+                dial(place).close()
+                reply = ask(self.dial(proxy), encodeRequest(*place))
+                self.assertEqual(reply.code, 2, f"{place} {arguments}")
 
     def test_certificate(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
@@ -122,7 +123,8 @@ class ServiceTests(ProxyTestCase):
         """
         It listens where it should.
         """
-        service = readersService(self.network, "tcp:9106:interface=127.0.0.1", dict)
+        endpoint = serverFromString(self.network, "tcp:9106:interface=127.0.0.1")
+        service = readersService(self.network, endpoint, dict)
         service.startService()
         ((port, _, _, interface),) = self.network.tcpServers
         self.assertEqual((port, interface), (9106, "127.0.0.1"))
@@ -142,7 +144,8 @@ class ReaderTests(ProxyTestCase):
         """
         factories = [self.makeFactory()]
         _, sample = measure(self.network, factories)
-        service = readersService(self.network, "tcp:9106:interface=127.0.0.1", sample, **options)
+        endpoint = serverFromString(self.network, "tcp:9106:interface=127.0.0.1")
+        service = readersService(self.network, endpoint, sample, **options)
         service.startService()
         self.addCleanup(service.stopService)
         return self.network.tcpServers[-1][1]

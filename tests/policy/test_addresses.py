@@ -24,7 +24,7 @@ class AddressTests(SynchronousTestCase):
         for kind, hosts in {
             "": "1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255"
             " 128.0.0.0 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.167.255.255"
-            " 192.169.0.0 223.255.255.255 2001:200:: 2606:4700::1 3ffe:: fbff::1",
+            " 192.169.0.0 223.255.255.255 2000:: 2001:200:: 2606:4700::1 3ffe::",
             "unspecified": "0.0.0.0 ::",
             "a cloud's metadata service": "169.254.169.254 fd00:ec2::254 100.100.100.200",
             "loopback": "127.0.0.0 127.255.255.255 ::1",
@@ -35,7 +35,8 @@ class AddressTests(SynchronousTestCase):
             "multicast": "224.0.0.0 239.255.255.255 ff02::1",
             "broadcast": "255.255.255.255",
             "reserved": "0.0.0.1 192.0.2.1 198.18.0.0 198.19.255.255 198.51.100.7 203.0.113.1"
-            " 240.0.0.0 255.255.255.254 2001:db8::1 2001:1ff:: 100::1 3fff::1",
+            " 240.0.0.0 255.255.255.254 2001:db8::1 2001:1ff:: 100::1 3fff::1"
+            " ::1:0:0 64:ff9b::1:0:0 1fff:: 4000:: 5f00::1 8000:: dfff:: fbff::1 fe00::",
         }.items():
             for host in hosts.split():
                 self.assertEqual(kindOf(ip_address(host)), kind, host)
@@ -47,6 +48,7 @@ class AddressTests(SynchronousTestCase):
         for host in (
             "::ffff:10.1.2.3",
             "::10.1.2.3",
+            "::ffff:0:10.1.2.3",
             "64:ff9b::10.1.2.3",
             "2002:a01:203::1",
             # Teredo writes the client's address upside down.

@@ -100,6 +100,18 @@ class RuleBookTests(SynchronousTestCase):
         third.close()
         self.assertEqual(dict(book.inUse), {})
 
+    def test_share(self) -> None:
+        """
+        Of several processes, each allows its part, and one at least.
+        """
+        for most, processes, expected in ((7, 1, 7), (7, 3, 3), (1, 4, 1)):
+            book = RuleBook(Ruleset([Rule(1, connections=most)]))
+            book.processes = processes
+            for _ in range(expected):
+                self.assertIsNone(self.check(book).objection(DESTINATION, ROOT))
+            reason = f"rule 1 allows no more than {expected} at a time"
+            self.assertEqual(self.check(book).objection(DESTINATION, ROOT), reason)
+
     def test_overMeansOver(self) -> None:
         """
         What is asked for a request that is over takes nothing.
@@ -144,15 +156,17 @@ class RuleBookTests(SynchronousTestCase):
 
     def test_keptCount(self) -> None:
         """
-        A rule that is the same after a reload goes on counting.
+        A rule that says the same after a reload goes on counting, though it has moved.
         """
         path = Path(self.mktemp())
         path.write_bytes(ALLOW + b"connections = 1\n")
         book = RuleBook.fromFile(path)
         check = self.check(book)
         self.assertTrue(check.destination(DESTINATION).allowed)
+        path.write_bytes(DENY + b"port = 25\n" + ALLOW + b"connections = 1\n")
         book.prepare()()
-        self.assertFalse(self.check(book).destination(DESTINATION).allowed)
+        reason = "rule 2 allows no more than 1 at a time"
+        self.assertEqual(self.check(book).destination(DESTINATION).reason, reason)
         check.close()
         self.assertTrue(self.check(book).destination(DESTINATION).allowed)
 

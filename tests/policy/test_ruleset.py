@@ -269,6 +269,17 @@ class RulesetTests(SynchronousTestCase):
             self.assertIs(verdict.allowed, allowed)
             self.assertIs(self.outcome(ruleset, name, PUBLIC, subject)[0], allowed)
 
+    def test_strangeName(self) -> None:
+        """
+        Whatever the client has put into a name, what the log says of it is one line.
+        """
+        name = named(b"a: closed\n\x1b[2J\xff.localhost")
+        verdict = SAFE.judgeName(STRANGER, Command.CONNECT, name, False)
+        self.assertEqual(
+            verdict.reason,
+            r"a: closed\n\x1b[2j\xff.localhost is guarded, and no rule names it",
+        )
+
     def test_beforeLookUp(self) -> None:
         """
         A name is looked up only if an address of it could be allowed.

@@ -50,6 +50,7 @@ class RulesFileTests(SynchronousTestCase):
             """
         )
         self.assertTrue(ruleset.isGuarded)
+        self.assertEqual([rule.number for rule in ruleset.rules], [1, 2])
         self.assertEqual(
             ruleset.rules,
             (

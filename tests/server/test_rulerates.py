@@ -35,18 +35,28 @@ class RuleRatesTests(SynchronousTestCase):
         self.assertEqual((first.toRemote.rate, second.toRemote.rate), (2000, 1000))
         self.assertIs(rates.of(slow)[0], first)
 
+    def test_share(self) -> None:
+        """
+        Of several processes, each has its part of a rate.
+        """
+        book = RuleBook(Ruleset([Rule(1, rate=2000)]))
+        book.processes = 3
+        ((both,),) = [RuleRates(Clock(), book).of(rule) for rule in book.ruleset.rules]
+        self.assertEqual(both.toRemote.rate, 667)
+
     def test_changedRules(self) -> None:
         """
-        A rule that is still there keeps its bucket when others change; one that is gone
-        has a new one if it comes back.
+        A rule that is still there, wherever that is, keeps its bucket when others change; one
+        that is gone has a new one if it comes back.
         """
         kept, gone, new = Rule(1, rate=1), Rule(2, rate=2), Rule(3, rate=3)
         book = RuleBook(Ruleset([kept, gone]))
         rates = RuleRates(Clock(), book)
         before = [rates.of(rule)[0] for rule in (kept, gone)]
-        book.ruleset = Ruleset([kept, new])
+        moved = Rule(7, rate=1)
+        book.ruleset = Ruleset([new, moved])
         rates.of(new)
-        self.assertIs(rates.of(kept)[0], before[0])
+        self.assertIs(rates.of(moved)[0], before[0])
         self.assertIsNot(rates.of(gone)[0], before[1])
 
 

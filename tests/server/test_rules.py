@@ -24,6 +24,7 @@ from socks6.values.codes import Command
 from tests.doubles import CLIENT_ADDRESS, Peer
 from tests.integration.certificates import Authority
 from tests.server.datagrams import (
+    REMOTE,
     AssociationsTestCase,
     MemoryAssociations,
     named,
@@ -312,7 +313,12 @@ class DatagramTests(AssociationsTestCase):
         """
         Begin an association.
         """
-        book = RuleBook(Ruleset(rules))
+        return self.begin(RuleBook(Ruleset(rules)))
+
+    def begin(self, book: RuleBook) -> Any:
+        """
+        Begin one, whose rules may change.
+        """
         subject = Subject(None, ip_address("192.0.2.2"))
         return self.open(check=RuleCheck(book, subject, Command.UDP_ASSOCIATE))
 
@@ -329,6 +335,43 @@ class DatagramTests(AssociationsTestCase):
         self.assertDropped(not_allowed=2)
         # What was denied is remembered, as what was allowed is.
         self.assertEqual(len(opened.headers), 2)
+
+    def test_reload(self) -> None:
+        """
+        New rules hold for destinations that were allowed, and for those that were denied.
+        """
+        rules = Rule(1, networks=(ip_network(ALLOWED),)), Rule(1, names=("example.org",))
+        book = RuleBook(Ruleset(rules[:1]))
+        opened, relay = self.begin(book)
+        name = named(b"example.org")
+        for kept, allowed in ((rules[:1], True), (rules[1:], False), (rules[:1], True)):
+            book.ruleset = Ruleset(kept)
+            for remote, isAllowed in ((REMOTE, allowed), (name, not allowed)):
+                self.send(opened, remote=remote)
+                if self.associations.questions:
+                    self.associations.answer("198.41.0.4")
+                self.assertEqual(len(relay.take()), isAllowed, f"{kept} {remote!r}")
+        self.assertEqual(len(opened.headers), 2)
+
+    def test_full(self) -> None:
+        """
+        What a rule does not allow only because of what others do at the moment is asked
+        anew each time, until it does.
+        """
+        rule = Rule(1, networks=(ip_network(ALLOWED),), connections=1)
+        book = RuleBook(Ruleset([rule]))
+        book.inUse[rule] += 1
+        opened, relay = self.begin(book)
+        name = named(b"example.org")
+        self.send(opened)
+        self.send(opened, remote=name)
+        self.associations.answer("203.0.113.1")
+        self.assertEqual(relay.take(), [])
+        self.assertDropped(not_allowed=2)
+        book.inUse.clear()
+        self.send(opened)
+        self.send(opened, remote=name)
+        self.assertEqual(len(relay.take()), 2)
 
     def test_names(self) -> None:
         """
@@ -424,6 +467,39 @@ class SubjectTests(ProxyTestCase):
         self.assertIn("localhost", certificateNames(Shown()))
         self.assertEqual(certificateNames(object()), ())
 
+    def test_unreadable(self) -> None:
+        """
+        A certificate that nobody can read has no names, whatever is wrong with it.
+        """
+
+        class Unreadable:
+            """
+            A transport with such a certificate, and the certificate.
+            """
+
+            def __init__(self, error: Exception) -> None:
+                self.error = error
+
+            def getPeerCertificate(self) -> Any:
+                """
+                Give it.
+                """
+                return self
+
+            def to_cryptography(self) -> Any:
+                """
+                Fail.
+                """
+                raise self.error
+
+        identifier = x509.SubjectAlternativeName.oid
+        for error in (
+            ValueError("x"),
+            x509.DuplicateExtension("x", identifier),
+            x509.UnsupportedGeneralNameType("x"),
+        ):
+            self.assertEqual(certificateNames(Unreadable(error)), ())
+
 
 class OwnPortsTests(SynchronousTestCase):
     """
@@ -458,3 +534,13 @@ class OwnPortsTests(SynchronousTestCase):
             ports: Any = [Port(UNIXAddress(None)), Port(IPv4Address("TCP", own, 1080))]
             owns = OwnPorts(ports, [ip_address("203.0.113.9")])
             self.assertIs(owns.holds(ip_address(host), port), expected, f"{own} {host}")
+
+    def test_places(self) -> None:
+        """
+        So it is where something else of ours listens, once that is known.
+        """
+        places: list[IAddress] = []
+        owns = OwnPorts([], (), places)
+        self.assertFalse(owns.holds(ip_address("127.0.0.1"), 8080))
+        places += [UNIXAddress(None), IPv4Address("TCP", "127.0.0.1", 8080)]
+        self.assertTrue(owns.holds(ip_address("127.0.0.1"), 8080))

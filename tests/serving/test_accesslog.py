@@ -136,6 +136,23 @@ class AccessLogTests(SynchronousTestCase):
             self.assertTrue(line.startswith("unix "), repr(line))
             self.assertIn(" 200 ", line)
 
+    def test_strangeWords(self) -> None:
+        """
+        Nor can what comes to be in the other words, in the line or in a value of the event.
+        """
+        strange = "a\nb \x1b[2J \x85 \u2028"
+        address = Address(IPv6Address("2001:db8::1"), 80)
+        record = RequestRecord(strange, 1000.0, Command.CONNECT, address, strange, strange)
+        self.log.requestFinished(record)
+        self.log.peerFailed(strange, MalformedMessage(strange))
+        for line in self.lines:
+            self.assertTrue(line.isprintable() and line.isascii(), repr(line))
+            self.assertIn("a\\nb", line)
+        request, rubbish = self.events
+        for event, keys in ((request, ("peer", "user", "result")), (rubbish, ("peer", "error"))):
+            for key in keys:
+                self.assertEqual(event[key], "a\\nb \\x1b[2J \\x85 \\u2028", key)
+
     def test_rubbish(self) -> None:
         """
         A client that breaks the protocol is a line below warning, and is

@@ -4,6 +4,7 @@ Tests of L{socks6.tap.admin}.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from socks6.admin.site import AdminSite
@@ -122,6 +123,14 @@ class ServiceTests(ServiceTestCase):
         password = self.file("password", b"x\n")
         self.start("--admin=tcp:8080", f"--admin-password-file={password}")
         self.assertTrue(self.ask(self.site(), b"192.0.2.1").startswith(b"HTTP/1.1 401"))
+
+    def test_own(self) -> None:
+        """
+        For clients of the proxy, the page and the metrics are the proxy itself.
+        """
+        proxy = self.start("--port=1080", "--admin=8080", "--metrics=9106")
+        for port, isOwn in ((8080, True), (9106, True), (8081, False)):
+            self.assertIs(proxy.factory.rules.isOwn(ip_address("127.0.0.1"), port), isOwn, port)
 
     def test_none(self) -> None:
         """

@@ -94,6 +94,8 @@ class CheckTests(OptionsTestCase):
                 "  everything of the public internet is allowed",
                 "  clients on this machine may connect to every address",
                 "  others not to private addresses, cloud metadata and the proxy itself",
+                "Requests would be logged:",
+                "  in twistd's log, as text",
             ],
         )
 
@@ -110,6 +112,11 @@ class CheckTests(OptionsTestCase):
             "--auth=memory:ada:s3cret",
             "--udp-port=0.0.0.0:1080",
             "--dtls-port=[::]:1443",
+            "--admin=8080",
+            "--metrics=tcp:9106",
+            "--open-metrics",
+            "--access-log=requests",
+            "--log-format=json",
             f"--rules={path}",
         )
         self.assertEqual(
@@ -119,6 +126,11 @@ class CheckTests(OptionsTestCase):
                 "  tcp:1443, TLS",
                 "  UDP 0.0.0.0:1080",
                 "  UDP [::]:1443, DTLS",
+                (
+                    "  tcp:8080:interface=127.0.0.1:backlog=1024, the operator's page"
+                    " (this machine only)"
+                ),
+                "  tcp:9106, metrics",
                 "It would let in:",
                 "  users with a name and a password",
                 f"  with TLS, those with a certificate of the authorities in {self.pem}",
@@ -129,6 +141,8 @@ class CheckTests(OptionsTestCase):
                     "  Clients on other machines get private addresses only by a rule with their"
                     " network."
                 ),
+                "Requests would be logged:",
+                "  requests, as json",
             ],
         )
         self.assertNotIn("s3cret", "\n".join(lines))
@@ -142,12 +156,14 @@ class CheckTests(OptionsTestCase):
             "  no port for datagrams, and none of BIND: there is another proxy on the way out",
             lines,
         )
-        self.assertEqual(lines[-2], "  everything is allowed")
+        self.assertEqual(lines[-4], "  everything is allowed")
         store = f"--sessions=sqlite:{self.folder}/sessions"
         self.assertIn(
             "  no port for datagrams: there are several workers",
             self.check("--workers=2", store),
         )
+        for where, said in (("off", "  nowhere"), ("-", "  on standard output, as text")):
+            self.assertEqual(self.check(f"--access-log={where}")[-1], said)
 
     def test_mistake(self) -> None:
         """

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
@@ -141,8 +143,14 @@ class WorkersTestCase(ServiceTestCase):
 
 class ClosingPort(KeptPort):
     """
-    A port that closes.
+    A port that closes, and whose number is that of its descriptor.
     """
+
+    def getHost(self) -> IPv4Address:
+        """
+        Tell where it is.
+        """
+        return IPv4Address("TCP", "127.0.0.1", self.fileno())
 
     def stopListening(self) -> None:
         """
@@ -197,6 +205,14 @@ class ServiceTests(WorkersTestCase):
         self.assertEqual(told["folder"], os.getcwd())
         self.assertEqual(told["reactor"], "tests.doubles")
         self.assertEqual(len(told["secret"]), 64)
+        self.stopAll(service)
+
+    def test_metrics(self) -> None:
+        """
+        They are told where it lets the metrics be read.
+        """
+        service = self.started("--metrics=9106")
+        self.assertEqual(self.briefing()["places"], [["127.0.0.1", 201]])
         self.stopAll(service)
 
     def test_said(self) -> None:
@@ -348,7 +364,8 @@ class WorkerTests(WorkersTestCase):
         Make it.
         """
         options: Any = parse("--workers=2", self.store, *arguments)
-        options.briefing = Briefing("", "", (), (), "5ec7e7" * 10)
+        places = [("127.0.0.1", 9106), ("::1", 9107)]
+        options.briefing = Briefing("", "", (), (), "5ec7e7" * 10, places)
         service: Any = makeService(options)
         (proxy,) = (each for each in service if isinstance(each, ProxyService))
         return proxy
@@ -369,3 +386,21 @@ class WorkerTests(WorkersTestCase):
         factory: Any = self.worker("--outbound=socks5:localhost:9050").factory
         assert isinstance(factory.outbound, SOCKS5Outbound)
         self.assertEqual(factory.outbound.secret, bytes.fromhex("5ec7e7" * 10))
+
+    def test_rules(self) -> None:
+        """
+        It has its share of what a rule allows.
+        """
+        self.assertEqual(self.worker().factory.rules.processes, 2)
+
+    def test_places(self) -> None:
+        """
+        For its clients, where the process listens that looks after it is the proxy itself.
+        """
+        isOwn = self.worker().factory.rules.isOwn
+        for host, port, expected in (
+            ("127.0.0.1", 9106, True),
+            ("::1", 9107, True),
+            ("::1", 9106, False),
+        ):
+            self.assertIs(isOwn(ip_address(host), port), expected)
