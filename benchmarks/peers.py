@@ -35,7 +35,8 @@ MESSAGE = b"x"
 
 _TWISTD = str(Path(sys.executable).with_name("twistd"))
 _SOCKS6 = (
-    *(_TWISTD, "-n", "--pidfile=", "socks6", "--anonymous", "--udp-port=no"),
+    *(_TWISTD, "-n", "--pidfile=", "socks6", "--anonymous", "--allow-private"),
+    "--udp-port=no",
     f"--port=tcp:{PORT}:interface=127.0.0.1",
 )
 

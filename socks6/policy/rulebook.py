@@ -191,6 +191,13 @@ class RuleCheck:
         ruleset, target = self._book.ruleset, Target(None, port, host.host)
         return ruleset.judge(self._subject, self._command, target, host.host)
 
+    @property
+    def holdsAny(self) -> bool:
+        """
+        Whether it counts against the limit of any rule.
+        """
+        return bool(self._held)
+
     def settle(self, verdict: Verdict) -> None:
         """
         Take note of what has allowed the connection; nothing else is held any more.

@@ -112,6 +112,9 @@ def openTunnel(
     check = negotiation.rules
     if check is not None and check.verdict is not None:
         negotiation.buckets = negotiation.factory.ruleRates.of(check.verdict.rule)
+        if not check.holdsAny:
+            # A tunnel that is idle is to take little memory.
+            negotiation.rules = None
     negotiation.relay(remote, sent)
 
 

@@ -219,6 +219,17 @@ class ConnectTests(ProxyTestCase):
         self.outbound.attempts[-1].succeed()
         self.assertEqual(third.received, WELCOME + CONNECTED)
 
+    def test_forgotten(self) -> None:
+        """
+        Nothing is kept of the rules for a tunnel that counts against none.
+        """
+        client = self.network.accept(self.makeFactory(rules=rulesFor(ALLOWED)))
+        client.send(CONNECT)
+        self.assertIsNotNone(client.protocol.conversation.rules)
+        self.attempt.succeed()
+        self.assertEqual(client.take(), WELCOME + CONNECTED)
+        self.assertIsNone(client.protocol.conversation.rules)
+
     def test_givenBack(self) -> None:
         """
         Whichever way a request ends, it counts no more.
