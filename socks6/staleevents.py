@@ -56,7 +56,7 @@ def _doPoll(reactor: EPollReactor, timeout: float | None) -> None:
     for selectable, descriptor, event in events:
         if selectable is not None and selectables.get(descriptor) is selectable:
             # Twisted prepares the names that its old functions for logging put in front,
-            # which is a third of what a small message costs.
+            # which is a fifth of what a small message costs.
             try:
                 inside._doReadOrWrite(selectable, descriptor, event)
             except Exception:  # noqa: BLE001  whatever it is, others go on
