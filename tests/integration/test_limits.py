@@ -29,6 +29,7 @@ from tests.integration.peers import (
     receiveReplies,
     receiveUntilBroken,
 )
+from tests.integration.tunnels import TunnelMixin
 from tests.integration.twistd import Twistd
 from tests.integration.workers import Crew, CrewCase
 
@@ -74,7 +75,7 @@ def answerOf(sock: socket.socket) -> int | None:
         return None
 
 
-class DrainTestCase(CrewCase):
+class DrainTestCase(TunnelMixin, CrewCase):
     """
     A test with tunnels through a proxy that stops.
     """
@@ -85,20 +86,7 @@ class DrainTestCase(CrewCase):
 
         @return: The client's socket and the remote host's.
         """
-        with listen() as listener:
-            client = openTunnel(dial(twistd.places()[0]), placeOf(listener))
-            self.addCleanup(client.close)
-            server = accept(listener)
-            self.addCleanup(server.close)
-        return client, server
-
-    def assertPasses(self, client: socket.socket, server: socket.socket) -> None:
-        """
-        Check that a tunnel passes octets.
-        """
-        for source, destination in ((client, server), (server, client)):
-            source.sendall(b"something")
-            self.assertEqual(receive(destination, 9), b"something")
+        return self.tunnelThrough(twistd.places()[0])
 
     def assertEnded(self, twistd: Twistd) -> None:
         """

@@ -24,19 +24,21 @@ from tests.integration.peers import (
     openTunnel,
     pattern,
     placeOf,
-    receive,
 )
 from tests.integration.sharing import SessionCase
+from tests.integration.tunnels import TunnelMixin
 from tests.integration.twistd import TWISTD, Local, Twistd
 from tests.integration.workers import Crew, CrewCase
 
 NOOP_REQUEST = encodeRequest("0.0.0.0", 0, command=NOOP)
 
 
-class ReloadingCase(SessionCase):
+class ReloadingCase(TunnelMixin, SessionCase):
     """
     A test with certificates that are renewed.
     """
+
+    passed = pattern(20000)
 
     def setUp(self) -> None:
         super().setUp()
@@ -85,15 +87,6 @@ class ReloadingCase(SessionCase):
             server = accept(listener)
             self.addCleanup(server.close)
         return client, server
-
-    def assertPasses(self, client: socket.socket, server: socket.socket) -> None:
-        """
-        Check that a tunnel passes octets.
-        """
-        octets = pattern(20000)
-        for source, destination in ((client, server), (server, client)):
-            source.sendall(octets)
-            self.assertEqual(receive(destination, len(octets)), octets)
 
     def hangUp(self, twistd: Twistd, line: str, times: int = 1) -> None:
         """

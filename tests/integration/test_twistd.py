@@ -16,13 +16,11 @@ from tests.integration.certificates import Authority
 from tests.integration.peers import (
     NOOP,
     REFUSED,
-    accept,
     ask,
     dial,
     encodePassword,
     encodeRequest,
     listen,
-    openTunnel,
     pattern,
     placeOf,
     receive,
@@ -30,12 +28,13 @@ from tests.integration.peers import (
     receiveUntilBroken,
     stuff,
 )
+from tests.integration.tunnels import TunnelMixin
 from tests.integration.twistd import TWIST, TWISTD, Twistd
 
 NOOP_REQUEST = encodeRequest("0.0.0.0", 0, command=NOOP)
 
 
-class TwistdTestCase(SynchronousTestCase):
+class TwistdTestCase(TunnelMixin, SynchronousTestCase):
     """
     A test with proxies in processes of their own.
     """
@@ -54,12 +53,7 @@ class TwistdTestCase(SynchronousTestCase):
 
         @return: The client's socket and the remote host's.
         """
-        with listen() as listener:
-            client = openTunnel(dial(twistd.places()[0]), placeOf(listener))
-            self.addCleanup(client.close)
-            server = accept(listener)
-            self.addCleanup(server.close)
-        return client, server
+        return self.tunnelThrough(twistd.places()[0])
 
 
 class ServingTests(TwistdTestCase):

@@ -18,7 +18,6 @@ from tests.integration.peers import (
     NOOP,
     SESSION_REQUEST,
     SPENT,
-    accept,
     ask,
     dial,
     encodeRequest,
@@ -26,9 +25,7 @@ from tests.integration.peers import (
     encodeTokenExpenditure,
     encodeTokenRequest,
     listen,
-    openTunnel,
     placeOf,
-    receive,
     receiveReplies,
     receiveReply,
     receiveUntilBroken,
@@ -44,6 +41,7 @@ from tests.integration.sharing import (
     spent,
     use,
 )
+from tests.integration.tunnels import TunnelMixin
 from tests.integration.twistd import TWIST, TWISTD, Twistd
 from tests.integration.workers import Crew, CrewCase, isRunning
 
@@ -69,7 +67,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
-class TunnelCase(CrewCase):
+class TunnelCase(TunnelMixin, CrewCase):
     """
     A test with tunnels through one worker or the other.
     """
@@ -80,20 +78,8 @@ class TunnelCase(CrewCase):
 
         @return: The client's socket and the remote host's.
         """
-        with listen() as listener, crew.only(number):
-            client = openTunnel(dial(crew.places()[0]), placeOf(listener))
-            self.addCleanup(client.close)
-            server = accept(listener)
-            self.addCleanup(server.close)
-        return client, server
-
-    def assertPasses(self, client: socket.socket, server: socket.socket) -> None:
-        """
-        Check that a tunnel passes octets.
-        """
-        for source, destination in ((client, server), (server, client)):
-            source.sendall(b"something")
-            self.assertEqual(receive(destination, 9), b"something")
+        with crew.only(number):
+            return self.tunnelThrough(crew.places()[0])
 
 
 class ServingTests(TunnelCase):
