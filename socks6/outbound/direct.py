@@ -22,9 +22,15 @@ from zope.interface import implementer
 from socks6.adoption import adopt
 from socks6.interfaces import IOutbound, OutboundFailed, OutboundRequest
 from socks6.outbound.attempt import ConnectAttempt, failureOf
-from socks6.outbound.names import IPAddress, lookUp
+from socks6.outbound.names import lookUp
 from socks6.timeouts import Timeouts
-from socks6.values.address import Address, DomainName, addressFromText, unmapped
+from socks6.values.address import (
+    Address,
+    DomainName,
+    IPAddress,
+    addressFromText,
+    isUnspecified,
+)
 from socks6.values.codes import ReplyCode
 
 #: Seconds after which the next address is tried beside the ones before it.
@@ -43,13 +49,6 @@ _MOST_TELLING = (
     # Only when nothing was tried.
     ReplyCode.NOT_ALLOWED,
 )
-
-
-def _isUnspecified(host: IPAddress) -> bool:
-    """
-    Tell whether an address names no host; to the kernel it would be this one.
-    """
-    return unmapped(host).is_unspecified
 
 
 def interleave(hosts: Iterable[IPAddress]) -> list[IPAddress]:
@@ -192,7 +191,7 @@ class _Race:
         """
         if self._ended:
             return
-        specified = [host for host in hosts if not _isUnspecified(host)]
+        specified = [host for host in hosts if not isUnspecified(host)]
         objections = {host: self._objection(host) for host in specified}
         # These very addresses are connected to: nobody looks a name up a second time.
         self._hosts = [host for host in specified if objections[host] is None]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from twisted.internet import address as addresses
 from twisted.internet.defer import Deferred, fail, succeed
@@ -19,10 +19,8 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from socks6.interfaces import OutboundFailed
-from socks6.values.address import DomainName, ipAddress
+from socks6.values.address import DomainName, IPAddress, ipAddress
 from socks6.values.codes import ReplyCode
-
-IPAddress = IPv4Address | IPv6Address
 
 #: A name that a host can have: labels of up to 63 letters, digits, hyphens and
 #: (as found in the wild) underscores.

@@ -8,12 +8,12 @@ from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
-    IPv6Address,
     IPv6Network,
     ip_network,
 )
 
-IPAddress = IPv4Address | IPv6Address
+from socks6.values.address import IPAddress
+
 Network = IPv4Network | IPv6Network
 
 #: What an address is that others should not reach through us; the first one counts.

@@ -19,9 +19,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from socks6.policy.failures import LONGEST_DELAY, FailedLogins
-from socks6.policy.networks import networkOf
 from socks6.policy.verifier import TooBusy
 from socks6.text import printable
+from socks6.values.address import networkOf
 from socks6.values.codes import AuthenticationMethod
 from socks6.values.messages import Request
 from socks6.values.options import AuthenticationMethods, UsernamePassword
@@ -135,11 +135,12 @@ class Authenticator:
         @return: Who it is, or L{None} if nobody: unknown user, wrong password,
             a checker that failed (that is logged), or too many failures before.
         """
-        failures, network = self._failures, networkOf(address)
-        if failures is None or network is None:
+        failures = self._failures
+        if failures is None or address is None:
             identity, isWrong = await self._check(given)
             self.failed += isWrong
             return identity
+        network = networkOf(address)
         release = await failures.turn(network)
         try:
             if failures.isBarred(network):

@@ -7,15 +7,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Network
 
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from socks6.quota import LineQuota
-
-Network = IPv4Address | IPv6Network
+from socks6.values.address import ClientNetwork
 
 #: Failed logins after which a network is barred, and the seconds in which they count.
 LIMIT = 10
@@ -78,12 +76,12 @@ class FailedLogins:
         self._period = period
         self._maxNetworks = maxNetworks
         #: Those that have failed least recently come first.
-        self._records: dict[Network, _Record] = {}
+        self._records: dict[ClientNetwork, _Record] = {}
         #: Networks of which logins are being checked.
-        self._turns: dict[Network, DeferredSemaphore] = {}
+        self._turns: dict[ClientNetwork, DeferredSemaphore] = {}
         self._lines = LineQuota(clock, LINES, LINES_PERIOD, self._moreBarred)
 
-    async def turn(self, network: Network) -> Callable[[], None]:
+    async def turn(self, network: ClientNetwork) -> Callable[[], None]:
         """
         Wait until fewer logins of a network are being checked than may fail, so that
         nobody keeps others waiting by many guesses at the same time.
@@ -108,14 +106,14 @@ class FailedLogins:
 
         return releaseSoon
 
-    def isBarred(self, network: Network) -> bool:
+    def isBarred(self, network: ClientNetwork) -> bool:
         """
         Tell whether nobody is let in from a network for now.
         """
         record = self._recordOf(network)
         return record is not None and record.isBarred
 
-    def count(self, network: Network) -> float:
+    def count(self, network: ClientNetwork) -> float:
         """
         Take note of a failed login.
 
@@ -135,7 +133,7 @@ class FailedLogins:
         # The power grows beyond what a float holds, if many are allowed.
         return min(FIRST_DELAY * 2.0 ** min(record.count - 1, 16), LONGEST_DELAY)
 
-    def _recordOf(self, network: Network) -> _Record | None:
+    def _recordOf(self, network: ClientNetwork) -> _Record | None:
         """
         Find what is known of a network, if that still counts.
         """
@@ -145,7 +143,7 @@ class FailedLogins:
             return None
         return record
 
-    def _logBarred(self, network: Network, record: _Record) -> None:
+    def _logBarred(self, network: ClientNetwork, record: _Record) -> None:
         """
         Write that a network is barred, within the quota.
         """

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from socks6.policy.addresses import IPAddress, innermost
+from socks6.policy.addresses import innermost
 from socks6.policy.ruleset import SAFE, Rule, Ruleset, Subject, Target, Verdict, targetOf
 from socks6.policy.rulesfile import readRules
-from socks6.values.address import Address, DomainName
+from socks6.values.address import Address, DomainName, IPAddress
 from socks6.values.codes import Command
 
 

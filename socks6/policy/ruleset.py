@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
-from socks6.policy.addresses import IPAddress, Network, innermost, isGuardedName, kindOf
+from socks6.policy.addresses import Network, innermost, isGuardedName, kindOf
 from socks6.text import escaped, printable
-from socks6.values.address import Address, DomainName, unmapped
+from socks6.values.address import Address, DomainName, IPAddress, unmapped
 from socks6.values.codes import Command
 
 #: What the commands are called in rules.

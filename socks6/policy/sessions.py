@@ -31,9 +31,9 @@ from socks6.interfaces import (
     SessionTrust,
 )
 from socks6.policy.authentication import Identity
-from socks6.policy.networks import networkOf
 from socks6.policy.stores.memory import MemorySessionStore
 from socks6.quota import LineQuota
+from socks6.values.address import networkOf
 from socks6.values.codes import MAX_TOKEN_WINDOW_SIZE, AuthenticationMethod, TokenOutcome
 from socks6.values.messages import Request
 from socks6.values.options import (
@@ -330,10 +330,12 @@ def ownerOf(identity: Identity, client: Client) -> bytes:
     """
     if identity.method is not AuthenticationMethod.NONE_REQUIRED:
         return b"user " + identity.name
+    if client.address is None:
+        return b"elsewhere"
     network = networkOf(client.address)
     if isinstance(network, IPv6Network):
         return b"ipv6 " + network.network_address.packed[:8]
-    return b"elsewhere" if network is None else b"ipv4 " + network.packed
+    return b"ipv4 " + network.packed
 
 
 def _idempotenceOptions(

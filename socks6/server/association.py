@@ -16,7 +16,7 @@ from socks6.datagramreader import DatagramReader, SocketAddress
 from socks6.interfaces import OutboundFailed
 from socks6.policy.rulebook import RuleCheck
 from socks6.policy.ruleset import Ruleset
-from socks6.server.bindpolicy import BindRefused, IPAddress, openSocket
+from socks6.server.bindpolicy import BindRefused, openSocket
 from socks6.server.route import Route
 from socks6.sockets import setTypeOfService
 from socks6.values.address import (
@@ -24,6 +24,7 @@ from socks6.values.address import (
     UNSPECIFIED_IPV6,
     Address,
     DomainName,
+    IPAddress,
     addressFromText,
 )
 from socks6.values.messages import DatagramHeader

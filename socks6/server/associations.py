@@ -18,9 +18,9 @@ from twisted.internet.task import LoopingCall
 
 from socks6.policy.rulebook import RuleCheck
 from socks6.server.association import MAX_ROUTES, Association, ClientPort
-from socks6.server.bindpolicy import BindPolicy, IPAddress, isThisMachine
+from socks6.server.bindpolicy import BindPolicy, isThisMachine
 from socks6.server.route import Route
-from socks6.values.address import Address, DomainName
+from socks6.values.address import Address, DomainName, IPAddress
 from socks6.wire.codec import Codec
 from socks6.wire.errors import PeerError
 

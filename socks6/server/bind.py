@@ -17,13 +17,13 @@ from socks6.policy.rulebook import RuleCheck
 from socks6.policy.sessions import ownerOf
 from socks6.relay.legs import LegProtocol
 from socks6.server.admission import clientOf
-from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress, openSocket
+from socks6.server.bindpolicy import BindPolicy, BindRefused, openSocket
 from socks6.server.connect import openTunnel
 from socks6.server.listener import Listener, ListenerClosed, noObjection, peerOf
 from socks6.server.negotiation import Negotiation
 from socks6.server.stack import typeOfServiceWishes
 from socks6.sockets import localAddress
-from socks6.values.address import Address, addressFromText, ipAddress, unmapped
+from socks6.values.address import Address, IPAddress, addressFromText, ipAddress, unmapped
 from socks6.values.codes import Command, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import ListenBacklog, OptionList, TCPFastOpen

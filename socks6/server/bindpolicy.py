@@ -10,15 +10,12 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 from secrets import randbelow
 
 from socks6.multipath import multipathSocket
-from socks6.values.address import Address, DomainName
+from socks6.values.address import Address, DomainName, IPAddress
 from socks6.values.codes import MAX_PORT, ReplyCode
 from socks6.wire.errors import SOCKS6Error
-
-IPAddress = IPv4Address | IPv6Address
 
 #: Ports of a range that are tried until one is free.
 _PORTS_TRIED = 1024

@@ -9,9 +9,9 @@ from functools import partial
 from socks6.interfaces import FirstOctets, OutboundFailed, OutboundRequest
 from socks6.relay.legs import LegProtocol
 from socks6.server.negotiation import Negotiation
-from socks6.server.rules import connectedHost, isUnspecified
+from socks6.server.rules import connectedHost
 from socks6.server.stack import inForce, typeOfServiceWishes
-from socks6.values.address import Address
+from socks6.values.address import Address, isUnspecified
 from socks6.values.codes import Command, Leg, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import TCPFastOpen
@@ -38,7 +38,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
         return
     outbound = negotiation.factory.outbound
     check = negotiation.check(Command.CONNECT)
-    if isUnspecified(request.address):
+    if isUnspecified(request.address.host):
         # To the kernel it would be this machine.
         negotiation.fail(ReplyCode.GENERAL_FAILURE, "the unspecified address is no host")
         return

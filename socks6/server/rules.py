@@ -13,13 +13,12 @@ from cryptography import x509
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IListeningPort
 
-from socks6.policy.addresses import IPAddress
 from socks6.policy.ruleset import Subject
 from socks6.relay.legs import LegProtocol
 from socks6.server.admission import clientOf
 from socks6.server.bindpolicy import isThisMachine
 from socks6.sockets import localAddress
-from socks6.values.address import Address, DomainName, ipAddress, unmapped
+from socks6.values.address import IPAddress, ipAddress, unmapped
 from socks6.values.codes import AuthenticationMethod
 
 if TYPE_CHECKING:
@@ -75,14 +74,6 @@ def certificateNames(transport: Any) -> Collection[str]:
         # An authority has signed what nobody can read.
         return ()
     return {name.lower() for name in names}
-
-
-def isUnspecified(address: Address) -> bool:
-    """
-    Tell whether an address names no host.
-    """
-    host = address.host
-    return not isinstance(host, DomainName) and unmapped(host).is_unspecified
 
 
 def connectedHost(leg: LegProtocol) -> IPAddress | None:

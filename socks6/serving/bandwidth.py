@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IReactorTime
 
 from socks6.relay.throttle import Buckets, bucketsOf
-from socks6.serving.limits import Limits, networkOf
+from socks6.serving.limits import Limits, peerNetwork
+from socks6.values.address import ClientNetwork
 
 if TYPE_CHECKING:
     from socks6.serving.factory import ClientProtocol
@@ -42,8 +43,8 @@ class Bandwidth:
         if limits.bandwidth is not None:
             self._all = (bucketsOf(clock, limits.bandwidth),)
         self._rate = limits.bandwidthPerClient
-        self._clients: dict[ClientProtocol, bytes] = {}
-        self._shares: dict[bytes, _Share] = {}
+        self._clients: dict[ClientProtocol, ClientNetwork] = {}
+        self._shares: dict[ClientNetwork, _Share] = {}
 
     def of(self, leg: ClientProtocol) -> tuple[Buckets, ...]:
         """
@@ -55,7 +56,7 @@ class Bandwidth:
             return self._all
         transport: Any = leg.transport
         # Behind "haproxy:" that is the one whom the header names.
-        network = networkOf(transport.getPeer())
+        network = peerNetwork(transport.getPeer())
         if network is None:
             return self._all
         share = self._shares.get(network)

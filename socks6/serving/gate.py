@@ -13,8 +13,9 @@ from twisted.logger import Logger
 from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
 
 from socks6.quota import LineQuota
-from socks6.serving.limits import Limits, networkOf
+from socks6.serving.limits import Limits, peerNetwork
 from socks6.sockets import hasLayer
+from socks6.values.address import ClientNetwork
 
 if TYPE_CHECKING:
     from socks6.serving.factory import ClientProtocol
@@ -51,8 +52,8 @@ class Gate:
         self.refused: Counter[str] = Counter()
         self._connections: set[ClientProtocol] = set()
         #: Whom connections count against, and how many there are.
-        self._clients: dict[ClientProtocol, bytes] = {}
-        self._counts: Counter[bytes] = Counter()
+        self._clients: dict[ClientProtocol, ClientNetwork] = {}
+        self._counts: Counter[ClientNetwork] = Counter()
         #: Handshakes; and those that were not let in so far, the oldest first.
         self._handshakes: set[ClientProtocol] = set()
         self._silent: dict[ClientProtocol, None] = {}
@@ -72,7 +73,7 @@ class Gate:
             self._refuse("connections", f"there are {limits.connections} connections", address)
             return False
         if limits.perClient is not None and not isBalanced:
-            network = networkOf(address)
+            network = peerNetwork(address)
             if network is not None and self._counts[network] >= limits.perClient:
                 self._refuse("client", f"it has {limits.perClient} connections", address)
                 return False
@@ -102,7 +103,7 @@ class Gate:
         self._connections.add(leg)
         if self._limits.perClient is not None:
             transport: Any = leg.transport
-            network = networkOf(transport.getPeer())
+            network = peerNetwork(transport.getPeer())
             if network is not None and not hasLayer(transport, HAProxyProtocolWrapper):
                 self._clients[leg] = network
                 self._counts[network] += 1

@@ -7,14 +7,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address
 from typing import Any
 
-from socks6.values.address import ipAddress, unmapped
-
-#: Octets of an IPv6 address that tell networks apart: who has one such network has all
-#: of its addresses.
-_NETWORK_OCTETS = 8
+from socks6.values.address import ClientNetwork, ipAddress, networkOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +60,23 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def networkOf(address: Any) -> bytes | None:
+def peerNetwork(address: Any) -> ClientNetwork | None:
     """
     Tell whom a connection counts against.
 
     @param address: What the kernel or Twisted says of the peer.
-    @return: An IPv4 address, or an IPv6 network; L{None}: nobody in particular, as it
-        is no address of IP.
+    @return: L{None}: nobody in particular, as it is no address of IP.
     """
     host = address[0] if isinstance(address, tuple) else getattr(address, "host", None)
     return _network(host) if isinstance(host, str) else None
 
 
 @lru_cache(maxsize=1024)
-def _network(host: str) -> bytes | None:
+def _network(host: str) -> ClientNetwork | None:
     """
     Read an address.
     """
     try:
-        found = unmapped(ipAddress(host))
+        return networkOf(ipAddress(host))
     except ValueError:
         return None
-    return found.packed[:_NETWORK_OCTETS] if isinstance(found, IPv6Address) else found.packed

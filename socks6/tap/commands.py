@@ -19,10 +19,11 @@ from socks6.outbound.names import lookUp
 from socks6.outbound.resolver import ThreadedResolver
 from socks6.server.associations import AssociationLimits, Associations
 from socks6.server.bind import Binder
-from socks6.server.bindpolicy import BindPolicy, IPAddress
+from socks6.server.bindpolicy import BindPolicy
 from socks6.server.datagramservice import DatagramService, Place
 from socks6.server.service import ProxyService
 from socks6.tap.readings import count, duration
+from socks6.values.address import IPAddress
 from socks6.values.codes import MAX_PORT
 from socks6.wire import DEFAULT_CODEC
 

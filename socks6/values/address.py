@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from socks6.values.codes import MAX_DOMAIN_NAME_LENGTH, MAX_PORT
 
@@ -46,7 +46,11 @@ class DomainName:
         )
 
 
-Host = IPv4Address | IPv6Address | DomainName
+IPAddress = IPv4Address | IPv6Address
+Host = IPAddress | DomainName
+
+#: What counts as one client, see L{networkOf}.
+ClientNetwork = IPv4Address | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def unspecifiedLike(host: Host) -> Address:
 
 
 @lru_cache(maxsize=1024)
-def ipAddress(host: str) -> IPv4Address | IPv6Address:
+def ipAddress(host: str) -> IPAddress:
     """
     Read an IP address, as a socket writes it; its scope ID behind C{%} is left out, the
     protocol has no place for it.
@@ -106,7 +110,7 @@ def ipAddress(host: str) -> IPv4Address | IPv6Address:
     return ip_address(host.partition("%")[0])
 
 
-def unmapped(host: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def unmapped(host: IPAddress) -> IPAddress:
     """
     Take an IPv4 address out of an IPv6 one like ::ffff:192.0.2.1, as which sockets of IPv6
     see it.
@@ -115,6 +119,24 @@ def unmapped(host: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """
     mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None
     return mapped or host
+
+
+def isUnspecified(host: Host) -> bool:
+    """
+    Tell whether an address names no host; to the kernel it would be this one.
+    """
+    return not isinstance(host, DomainName) and unmapped(host).is_unspecified
+
+
+def networkOf(host: IPAddress) -> ClientNetwork:
+    """
+    Tell what counts as one client: an IPv4 address, or an IPv6 network of 64 bits, in
+    which everybody has as many addresses as he likes.
+    """
+    found = unmapped(host)
+    if isinstance(found, IPv6Address):
+        return IPv6Network((int(found) >> 64 << 64, 64))
+    return found
 
 
 def addressFromText(host: str, port: int) -> Address:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -173,7 +174,7 @@ class AcceptanceTests(SynchronousTestCase):
         """
         for isBalanced in (False, True):
             port = self.listen(Limits(perClient=1), isBalanced)
-            self.gated._gate._counts[bytes([127, 0, 0, 1])] = 1
+            self.gated._gate._counts[IPv4Address("127.0.0.1")] = 1
             self.dial(port)
             port.doRead()
             self.assertEqual(len(self.protocols), int(isBalanced))

@@ -9,7 +9,7 @@ import errno
 import select
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.internet import address as addresses
@@ -31,11 +31,9 @@ from socks6.outbound import attempt as attempts
 from socks6.outbound import direct as module
 from socks6.outbound.direct import ATTEMPT_DELAY, DirectOutbound, interleave
 from socks6.sockets import socketOf
-from socks6.values.address import Address, DomainName
+from socks6.values.address import Address, DomainName, IPAddress
 from socks6.values.codes import ReplyCode
 from tests.outbound.loopback import listen, refusingPort, requireIPv6
-
-IPAddress = IPv4Address | IPv6Address
 
 
 @implementer(IHostnameResolver)

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import OutboundFailed
-from socks6.outbound.names import IPAddress, lookUp
-from socks6.values.address import DomainName
+from socks6.outbound.names import lookUp
+from socks6.values.address import DomainName, IPAddress
 from socks6.values.codes import ReplyCode
 
 

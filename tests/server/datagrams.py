@@ -18,8 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from socks6.server import associate, association
 from socks6.server.association import Association
 from socks6.server.associations import AssociationLimits, Associations
-from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress
-from socks6.values.address import Address, DomainName
+from socks6.server.bindpolicy import BindPolicy, BindRefused
+from socks6.values.address import Address, DomainName, IPAddress
 from socks6.values.codes import ReplyCode
 from socks6.wire import DRAFT_06
 from tests.doubles import Network

@@ -16,10 +16,10 @@ from twisted.internet.interfaces import IProtocol
 from socks6.policy.sessions import SessionService
 from socks6.server import bind
 from socks6.server.bind import Binder
-from socks6.server.bindpolicy import BindPolicy, IPAddress
+from socks6.server.bindpolicy import BindPolicy
 from socks6.server.listener import Listener
 from socks6.server.protocol import SOCKS6ServerFactory
-from socks6.values.address import Address
+from socks6.values.address import Address, IPAddress
 from tests.doubles import REMOTE_ADDRESS, MemoryConnection, MemorySocket, Peer
 from tests.server.harness import WELCOME, ProxyTestCase, request
 from tests.server.sessions import WITHIN, SessionTestCase, sessionID

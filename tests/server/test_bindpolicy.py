@@ -12,8 +12,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.server.bindpolicy import BindPolicy, BindRefused, IPAddress, openSocket
-from socks6.values.address import Address, DomainName
+from socks6.server.bindpolicy import BindPolicy, BindRefused, openSocket
+from socks6.values.address import Address, DomainName, IPAddress
 from socks6.values.codes import ReplyCode
 from tests.outbound.loopback import listen, requireIPv6
 from tests.raising import errorOf

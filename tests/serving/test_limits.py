@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.serving.limits import NO_LIMITS, Limits, networkOf
+from socks6.serving.limits import NO_LIMITS, Limits, peerNetwork
 
 
 class LimitsTests(SynchronousTestCase):
@@ -47,37 +47,37 @@ class LimitsTests(SynchronousTestCase):
 
 class NetworkTests(SynchronousTestCase):
     """
-    L{networkOf}.
+    L{peerNetwork}.
     """
 
     def test_IPv4(self) -> None:
         """
         Each address counts for itself, however it is written.
         """
-        one = networkOf(("192.0.2.1", 4711))
-        self.assertEqual(one, bytes([192, 0, 2, 1]))
+        one = peerNetwork(("192.0.2.1", 4711))
+        self.assertEqual(str(one), "192.0.2.1")
         for same in (
             ("192.0.2.1", 4712),
             ("::ffff:192.0.2.1", 4711, 0, 0),
             IPv4Address("TCP", "192.0.2.1", 99),
             IPv6Address("TCP", "::ffff:192.0.2.1", 99),
         ):
-            self.assertEqual(networkOf(same), one)
-        self.assertNotEqual(networkOf(("192.0.2.2", 4711)), one)
+            self.assertEqual(peerNetwork(same), one)
+        self.assertNotEqual(peerNetwork(("192.0.2.2", 4711)), one)
 
     def test_IPv6(self) -> None:
         """
         A network of 64 bits counts as one.
         """
-        one = networkOf(("2001:db8:1:2:3:4:5:6", 4711, 0, 0))
-        self.assertEqual(networkOf(("2001:db8:1:2::9", 4711, 0, 0)), one)
-        self.assertNotEqual(networkOf(("2001:db8:1:3:3:4:5:6", 4711, 0, 0)), one)
-        link = networkOf(("fe80::1%eth0", 4711, 0, 2))
-        self.assertEqual(link, networkOf(IPv6Address("TCP", "fe80::2", 99)))
+        one = peerNetwork(("2001:db8:1:2:3:4:5:6", 4711, 0, 0))
+        self.assertEqual(peerNetwork(("2001:db8:1:2::9", 4711, 0, 0)), one)
+        self.assertNotEqual(peerNetwork(("2001:db8:1:3:3:4:5:6", 4711, 0, 0)), one)
+        link = peerNetwork(("fe80::1%eth0", 4711, 0, 2))
+        self.assertEqual(link, peerNetwork(IPv6Address("TCP", "fe80::2", 99)))
 
     def test_nobody(self) -> None:
         """
         Where there is no such address, nobody is counted.
         """
         for address in ("", b"", "/run/socks6", UNIXAddress("/run/socks6"), ("no address", 1)):
-            self.assertIsNone(networkOf(address))
+            self.assertIsNone(peerNetwork(address))

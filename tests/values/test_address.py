@@ -17,6 +17,8 @@ from socks6.values.address import (
     DomainName,
     addressFromText,
     ipAddress,
+    isUnspecified,
+    networkOf,
     unmapped,
     unspecifiedLike,
 )
@@ -184,3 +186,42 @@ class UnmappedTests(SynchronousTestCase):
             ("::", IPv6Address(0)),
         ):
             self.assertEqual(unmapped(ipAddress(text)), host, text)
+
+
+class IsUnspecifiedTests(SynchronousTestCase):
+    """
+    L{isUnspecified} knows what is no host.
+    """
+
+    def test_hosts(self) -> None:
+        """
+        Both zeroes are none, as is the one in the other; names may be anything.
+        """
+        for text, expected in (
+            ("0.0.0.0", True),
+            ("::", True),
+            ("::ffff:0.0.0.0", True),
+            ("192.0.2.1", False),
+            ("2001:db8::1", False),
+        ):
+            self.assertIs(isUnspecified(ipAddress(text)), expected, text)
+        self.assertFalse(isUnspecified(DomainName(b"0.0.0.0")))
+
+
+class NetworkOfTests(SynchronousTestCase):
+    """
+    L{networkOf} tells what counts as one client.
+    """
+
+    def test_networks(self) -> None:
+        """
+        An IPv4 address, also where it is written as an IPv6 address; of IPv6, 64 bits.
+        """
+        for text, network in (
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+            ("::1", "::/64"),
+        ):
+            self.assertEqual(str(networkOf(ipAddress(text))), network, text)
