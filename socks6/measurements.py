@@ -5,7 +5,6 @@ What is measured while a proxy works: plain numbers, which others make metrics o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Sequence
 
 #: Upper bounds of the classes that times are counted in, in seconds.
@@ -46,9 +45,6 @@ class Measurements:
     @ivar handshakes: Seconds from when a client connected until it was let in.
     @ivar connects: Seconds that remote hosts took until they were connected.
     @ivar lags: Seconds that the reactor came too late.
-    @ivar requests: Finished requests, by command and reply code.
-    @ivar toRemote: Octets of these, from the clients.
-    @ivar toClient: Octets of these, for the clients.
     """
 
     def __init__(self) -> None:
@@ -58,16 +54,3 @@ class Measurements:
         self.handshakes = Histogram()
         self.connects = Histogram()
         self.lags = Histogram()
-        self.requests: Counter[tuple[int, int | None]] = Counter()
-        self.toRemote = 0
-        self.toClient = 0
-
-    def requestFinished(self, command: int, code: int | None, toRemote: int, toClient: int) -> None:
-        """
-        Count a request.
-
-        @param code: What it was answered; L{None}: nothing.
-        """
-        self.requests[command, code] += 1
-        self.toRemote += toRemote
-        self.toClient += toClient

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.measurements import BOUNDS, Histogram, Measurements
+from socks6.measurements import BOUNDS, Histogram
 
 
 class HistogramTests(SynchronousTestCase):
@@ -31,20 +31,3 @@ class HistogramTests(SynchronousTestCase):
         """
         self.assertEqual(sorted(set(BOUNDS)), list(BOUNDS))
         self.assertEqual(len(Histogram().counts), len(BOUNDS) + 1)
-
-
-class MeasurementsTests(SynchronousTestCase):
-    """
-    Requests.
-    """
-
-    def test_requests(self) -> None:
-        """
-        Requests are counted by what they want and get, and their octets are added.
-        """
-        measurements = Measurements()
-        measurements.requestFinished(1, 0, 3, 40)
-        measurements.requestFinished(1, 0, 2, 10)
-        measurements.requestFinished(0, None, 0, 0)
-        self.assertEqual(measurements.requests, {(1, 0): 2, (0, None): 1})
-        self.assertEqual((measurements.toRemote, measurements.toClient), (5, 50))

@@ -134,7 +134,7 @@ class APIResource(Resource):
         @raise Problem: The query makes no sense.
         """
         if what == "overview":
-            return await self._snapshots.overview()
+            return self._snapshots.overview()
         start, most = _asked(request, b"start", 0), _asked(request, b"limit", MOST)
         if what == "sessions":
             return self._snapshots.sessions(start, most)

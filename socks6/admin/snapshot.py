@@ -45,30 +45,23 @@ class Snapshots:
         self._sessions = sessions
         self._began = factory.clock.seconds()
 
-    async def overview(self) -> Object:
+    def overview(self) -> Object:
         """
         Count.
         """
         factory, totals = self._factory, self._factory.totals
-        toRemote = toClients = tunnels = 0
-        async for _, record, relay in self._requests():
-            tunnels += 1
-            passed = _passed(record, relay)
-            toRemote += passed[0]
-            toClients += passed[1]
-        toRemote += totals.toRemote
-        toClients += totals.toClients
+        toRemote, toClient = factory.octets()
         store = self._sessions.listing
         return {
             "version": __version__,
             "uptime": factory.clock.seconds() - self._began,
             "connections": {"open": factory.openCount, "total": totals.connections},
-            "tunnels": tunnels,
+            "tunnels": factory.servedCount,
             "sessions": None if store is None else len(store),
-            "octets": {"toRemote": toRemote, "toClients": toClients},
+            "octets": {"toRemote": toRemote, "toClients": toClient},
             "requests": [
                 {"command": command, "result": result, "count": count}
-                for (command, result), count in totals.requests.most_common()
+                for (command, result), count in totals.inWords().most_common()
             ],
             "malformed": dict(factory.accessLog.malformed),
         }
@@ -87,10 +80,10 @@ class Snapshots:
         listed = []
         total = 0
         now = self._factory.clock.seconds()
-        async for protocol, record, relay in self._requests():
+        async for protocol, record in self._requests():
             if not wanted or wanted in _searched(record):
                 if start <= total < end:
-                    listed.append(_tunnel(protocol, record, relay, now))
+                    listed.append(_tunnel(protocol, record, now))
                 total += 1
         return {"total": total, "start": start, "tunnels": listed}
 
@@ -118,7 +111,7 @@ class Snapshots:
         @return: Its connection, and its words for the log; L{None}: there is none.
         """
         protocol = self._factory.connection(number)
-        record = None if protocol is None else _current(protocol)
+        record = None if protocol is None else protocol.conversation.served
         if protocol is None or record is None:
             return None
         return protocol, f"{record.peer} {record.user} {words(record.command)} {record.destination}"
@@ -132,31 +125,16 @@ class Snapshots:
 
     async def _requests(
         self,
-    ) -> AsyncIterator[tuple[ClientProtocol, RequestRecord, Relay | None]]:
+    ) -> AsyncIterator[tuple[ClientProtocol, RequestRecord]]:
         """
         Look at what is being served.  Where that is much, others have their turn in between.
         """
         for number, protocol in enumerate(list(self._factory.connections()), 1):
-            record = _current(protocol)
+            record = protocol.conversation.served
             if record is not None:
-                yield protocol, record, protocol.conversation.tunnel
+                yield protocol, record
             if not number % AT_ONCE:
                 await deferLater(self._factory.clock, 0)
-
-
-def _current(protocol: ClientProtocol) -> RequestRecord | None:
-    """
-    Give what is known of a client's request, while it is served.
-    """
-    record = protocol.conversation.record
-    return record if record is not None and not record.result else None
-
-
-def _passed(record: RequestRecord, relay: Relay | None) -> tuple[int, int]:
-    """
-    Count the octets of a request so far.
-    """
-    return (record.toRemote, record.toClient) if relay is None else relay.passed
 
 
 def _searched(record: RequestRecord) -> str:
@@ -166,13 +144,12 @@ def _searched(record: RequestRecord) -> str:
     return f"{record.peer} {record.user} {record.destination}".lower()
 
 
-def _tunnel(
-    protocol: ClientProtocol, record: RequestRecord, relay: Relay | None, now: float
-) -> Object:
+def _tunnel(protocol: ClientProtocol, record: RequestRecord, now: float) -> Object:
     """
     Describe a request that is being served.
     """
-    toRemote, toClient = _passed(record, relay)
+    relay = protocol.conversation.tunnel
+    toRemote, toClient = protocol.conversation.passed
     return {
         "id": protocol.number,
         "peer": record.peer,

@@ -246,6 +246,7 @@ class LocalConversation(Conversation):
             return
         program = (program[0], wish.address.port, *program[2:])
         port = ProgramPort(factory.clock, handle, program, factory.dropped, factory.idleTimeout)
+        self.passing = port
         try:
             result = await self._passDatagrams(dialect, outbound, self._request(wish), port)
         except OutboundFailed as failure:
@@ -253,8 +254,6 @@ class LocalConversation(Conversation):
             return
         finally:
             port.close()
-            assert self.record is not None
-            self.record.toRemote, self.record.toClient = port.toRemote, port.toProgram
         self.end(result)
 
     async def _passDatagrams(

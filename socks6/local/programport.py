@@ -130,6 +130,13 @@ class ProgramPort:
             self._look()
         return await self._ended
 
+    @property
+    def passed(self) -> tuple[int, int]:
+        """
+        Count the octets so far: for remote hosts, and for the program.
+        """
+        return self.toRemote, self.toProgram
+
     def end(self, result: str) -> None:
         """
         Let it be over.

@@ -17,7 +17,7 @@ from socks6.serving.accesslog import AccessLog
 from socks6.serving.factory import ServingFactory
 from socks6.serving.requestlines import FileAccessLog
 from socks6.text import words
-from socks6.values.codes import Command, ReplyCode, TokenOutcome
+from socks6.values.codes import TokenOutcome
 
 #: The values of a metric, by those of its labels.
 Values = Mapping[tuple[str, ...], float]
@@ -42,30 +42,27 @@ def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> S
     @param measurements: What was measured for these.
     @return: By the names of L{FAMILIES<socks6.metrics.families.FAMILIES>}.
     """
-    toRemote, toClient = measurements.toRemote, measurements.toClient
-    tunnels = 0
-    for factory in factories:
-        for passed in factory.passing():
-            tunnels += 1
-            toRemote += passed[0]
-            toClient += passed[1]
     values: Sample = {
         "socks6_build_info": {
             (__version__, twisted.__version__, platform.python_version()): 1,
         },
         "socks6_connections_open": _only(sum(each.openCount for each in factories)),
-        "socks6_tunnels_open": _only(tunnels),
+        "socks6_tunnels_open": _only(sum(each.tunnels for each in factories)),
         "socks6_connections_total": _only(sum(each.totals.connections for each in factories)),
-        "socks6_requests_total": _requests(measurements),
         "socks6_handshake_seconds": measurements.handshakes,
         "socks6_connect_seconds": measurements.connects,
         "socks6_loop_lag_seconds": measurements.lags,
         **_logged({each.accessLog for each in factories}),
     }
     sessions, tokens, dropped = Counter[str](), Counter[str](), Counter[str]()
-    failures = barred = associations = 0
+    requests: Counter[tuple[str, ...]] = Counter()
+    toRemote = toClient = failures = barred = associations = 0
     datagrams, refused = Counter[str](), Counter[str]()
     for each in factories:
+        requests += each.totals.inWords()
+        up, down = each.octets()
+        toRemote += up
+        toClient += down
         refused += each.gate.refused
         if isinstance(each, SOCKS6ServerFactory):
             sessions += each.sessions.events
@@ -78,11 +75,9 @@ def sample(factories: Sequence[ServingFactory], measurements: Measurements) -> S
                 associations += len(each.associations.opened)
                 dropped += each.associations.dropped
                 datagrams += each.associations.passed
-                for association in each.associations.opened:
-                    toRemote += association.toRemote
-                    toClient += association.toClient
         elif isinstance(each, LocalFactory):
             dropped += each.dropped
+    values["socks6_requests_total"] = requests
     values["socks6_octets_total"] = {("to_remote",): toRemote, ("to_client",): toClient}
     values["socks6_sessions_total"] = _labelled(sessions, SESSION_EVENTS)
     values["socks6_tokens_total"] = _labelled(tokens, map(words, TokenOutcome))
@@ -109,21 +104,6 @@ def _labelled(counted: Mapping[str, int], known: Iterable[str] = ()) -> Values:
     @param known: What has a value in any case.
     """
     return {(name,): counted.get(name, 0) for name in {**dict.fromkeys(known), **counted}}
-
-
-def _requests(measurements: Measurements) -> Values:
-    """
-    Write commands and reply codes in words.  There are few: clients can make up numbers of
-    commands.
-    """
-    values: Counter[tuple[str, ...]] = Counter()
-    for (command, code), count in measurements.requests.items():
-        commandWords = words(Command(command)) if command in list(Command) else "other"
-        result = "unanswered" if code is None else "other"
-        if code is not None and code in list(ReplyCode):
-            result = words(ReplyCode(code))
-        values[commandWords, result] += count
-    return values
 
 
 def _logged(logs: Iterable[AccessLog]) -> Sample:

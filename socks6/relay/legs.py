@@ -9,12 +9,15 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 from typing import Protocol as Structure
 
+from OpenSSL import SSL
+from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.sockets import hearHalfClose, prepareForRelay
+from socks6.text import errorWords
 
 
 class Receiver(Structure):
@@ -156,3 +159,12 @@ def _shown(host: str) -> str:
         # Ports for both see IPv4 like that.
         return str(found.ipv4_mapped)
     return f"[{host}]" if ":" in host else host
+
+
+def lossWords(reason: Failure) -> str:
+    """
+    Say why a connection was lost, or there was none, without quoting what the peer sent: the
+    words of errors that we do not know could do that.
+    """
+    known = reason.check(ConnectError, ConnectionClosed, SSL.Error)
+    return errorWords(reason.value) if known else type(reason.value).__name__

@@ -11,15 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from OpenSSL import SSL
-from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionDone
+from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from socks6.relay.atonce import endOutput
 from socks6.relay.direction import Direction
 from socks6.relay.farewell import breakOff, sayFarewell
-from socks6.relay.legs import LegProtocol
+from socks6.relay.legs import LegProtocol, lossWords
 from socks6.relay.pipes import NO_PIPES, PipePool
 from socks6.relay.shortcut import AT_ONCE, Shortcut, canShorten
 from socks6.relay.throttle import Buckets, Throttle
@@ -30,7 +29,6 @@ from socks6.sockets import (
     delivery,
     readAtMost,
 )
-from socks6.text import errorWords
 
 #: Seconds between two looks at a peer that is not read.
 _WATCH_INTERVAL = 10.0
@@ -49,15 +47,6 @@ class RelayResult:
     toRemote: int
     toClient: int
     ending: str
-
-
-def _failureIn(reason: Failure) -> str:
-    """
-    Say why there was no connection, without quoting what the peer sent: the words of
-    errors that we do not know could do that.
-    """
-    known = reason.check(ConnectError, SSL.Error)
-    return errorWords(reason.value) if known else type(reason.value).__name__
 
 
 class Relay:
@@ -279,7 +268,7 @@ class Relay:
         if reason.check(ConnectionDone):
             ending = "closed"
         elif hasFailed:
-            ending = _failureIn(reason)
+            ending = lossWords(reason)
         self._close(ending, direction, breaksOff=hasFailed and isUnheard and not lastWords)
         self._legGone()
 

@@ -70,6 +70,7 @@ async def _serve(negotiation: Negotiation, association: Association) -> None:
     """
     Tell the association's name, and serve it until it ends.
     """
+    negotiation.passing = association
     codec = negotiation.factory.codec
     name = AssociationInitialization(association.identifier)
     negotiation.write(codec.encodeAssociationInitialization(name))
@@ -78,10 +79,4 @@ async def _serve(negotiation: Negotiation, association: Association) -> None:
     )
     inputEnds = Deferred.fromCoroutine(negotiation.untilInputEnds())
     inputEnds.addCallback(lambda _: association.end("closed"))
-    try:
-        result = await association.ended
-    finally:
-        assert negotiation.record is not None
-        negotiation.record.toRemote = association.toRemote
-        negotiation.record.toClient = association.toClient
-    negotiation.end(result)
+    negotiation.end(await association.ended)

@@ -134,6 +134,13 @@ class Association:
         self._pending = 0
 
     @property
+    def passed(self) -> tuple[int, int]:
+        """
+        Count the octets so far: for remote hosts, and for the client.
+        """
+        return self.toRemote, self.toClient
+
+    @property
     def ruleset(self) -> Ruleset | None:
         """
         The rules in force; L{None}: there are none.

@@ -7,20 +7,18 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionClosed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socks6.relay.farewell import breakOff, sayFarewell
-from socks6.relay.legs import LegProtocol, describe
+from socks6.relay.legs import LegProtocol, describe, lossWords
 from socks6.relay.relay import Relay, RelayResult
 from socks6.relay.throttle import Buckets
 from socks6.serving.accesslog import RequestRecord
 from socks6.serving.speech import Speech
+from socks6.serving.totals import Passing
 from socks6.sockets import isEncrypted
-from socks6.text import errorWords
 from socks6.values.address import Address
 from socks6.values.codes import Command
 from socks6.wire.errors import PeerError, UnexpectedEnd
@@ -35,19 +33,9 @@ _BUSY_INTERVAL = 0.5
 EARLY_DATA_LIMIT = 65536
 
 
-def _reasonOf(reason: Failure) -> str:
-    """
-    Say why a connection was lost, without quoting what the peer sent: the words
-    of errors that we do not know could do that.
-    """
-    known = reason.check(ConnectionClosed, SSL.Error)
-    return errorWords(reason.value) if known else type(reason.value).__name__
-
-
 class Conversation:
     """
-    The receiver of a client's connection until octets are relayed or it is
-    closed.
+    The receiver of a client's connection until octets are relayed or it is closed.
 
     Subclasses know the protocol that the client speaks: L{feed}, L{endOfInput},
     L{answer}, L{heldLength}, L{takeData}, L{workFailed} and L{waitNoMore} are theirs.
@@ -56,12 +44,12 @@ class Conversation:
     @ivar leg: The client's connection.
     @ivar transport: Its transport.
     @ivar inputOver: Whether the client has ended its direction.
-    @ivar isOver: Whether what was under way has been given up, so that nothing may
-        come of it any more.
+    @ivar isOver: Whether what was under way has been given up: nothing may come of it.
     @ivar isBusy: Whether we wait for something that has a time limit of its own: that
         does not count as the client's time.
     @ivar began: When the client connected, in seconds of the clock.
     @ivar record: What is known of the client's request, once it is there.
+    @ivar passing: What passes octets of the request, datagrams or not, once it does.
     @ivar buckets: What its octets are taken from besides those of the proxy and the
         client.
     """
@@ -83,6 +71,7 @@ class Conversation:
         self.began = factory.clock.seconds()
         self._deadline = factory.timeouts.callLater(factory.requestTimeout, self._tooLate)
         self._relay: Relay | None = None
+        self.passing: Passing | None = None
         self._speech = Speech(self.transport)
         #: What it will have been if the client's connection is lost.
         self._ending = "client lost"
@@ -193,7 +182,7 @@ class Conversation:
         """
         self.stop()
         if self.record is None:
-            self._logPeer(UnexpectedEnd(f"the client went away: {_reasonOf(reason)}"))
+            self._logPeer(UnexpectedEnd(f"the client went away: {lossWords(reason)}"))
         else:
             self._finish(self._ending)
         self.factory.connectionGone(self.leg)
@@ -204,6 +193,20 @@ class Conversation:
         Give what passes octets, once it does.
         """
         return self._relay
+
+    @property
+    def served(self) -> RequestRecord | None:
+        """
+        Give what is known of the client's request while it is served.
+        """
+        return self.record if self.record is not None and not self.record.result else None
+
+    @property
+    def passed(self) -> tuple[int, int]:
+        """
+        Count the octets that have passed so far: for the remote host, and for the client.
+        """
+        return (0, 0) if self.passing is None else self.passing.passed
 
     def abort(self, ending: str = "aborted") -> None:
         """
@@ -307,7 +310,7 @@ class Conversation:
         self._speech.letGo()
         factory = self.factory
         factory.served(self.leg, remote)
-        self._relay = Relay(
+        self._relay = self.passing = Relay(
             factory.timeouts,
             self.leg,
             remote,
@@ -323,8 +326,6 @@ class Conversation:
         """
         Both connections are closed.
         """
-        assert self.record is not None
-        self.record.toRemote, self.record.toClient = result.toRemote, result.toClient
         self._finish(result.ending)
         self.factory.connectionGone(self.leg)
 
@@ -379,6 +380,7 @@ class Conversation:
         Write the request's line, once its end is known.
         """
         assert self.record is not None
+        self.record.toRemote, self.record.toClient = self.passed
         self.record.result = result
         self.requestEnded()
         self.factory.requestFinished(self.record)

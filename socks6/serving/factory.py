@@ -142,15 +142,17 @@ class ServingFactory(Factory):
         self._connections[protocol.number] = protocol
         self.gate.came(protocol)
 
-    def passing(self) -> Iterator[tuple[int, int]]:
+    def octets(self) -> tuple[int, int]:
         """
-        Tell of each open tunnel how many octets have passed so far, from the client and to
-        it.
+        Count the octets that have passed so far, from clients and to them.
         """
+        toRemote, toClient = self.totals.toRemote, self.totals.toClient
         for protocol in self._connections.values():
-            tunnel = protocol.conversation.tunnel
-            if tunnel is not None:
-                yield tunnel.passed
+            if protocol.conversation.served is not None:
+                up, down = protocol.conversation.passed
+                toRemote += up
+                toClient += down
+        return toRemote, toClient
 
     def letIn(self, began: float) -> None:
         """
@@ -186,10 +188,6 @@ class ServingFactory(Factory):
         """
         self.totals.requestFinished(record)
         self.accessLog.requestFinished(record)
-        if self.measurements is not None:
-            self.measurements.requestFinished(
-                record.command, record.code, record.toRemote, record.toClient
-            )
 
     def connectionGone(self, protocol: ClientProtocol) -> None:
         """
@@ -211,6 +209,13 @@ class ServingFactory(Factory):
         Count the tunnels that are open.
         """
         return sum(protocol.isRelaying for protocol in self._connections.values())
+
+    @property
+    def servedCount(self) -> int:
+        """
+        Count the requests that are being served.
+        """
+        return sum(each.conversation.served is not None for each in self._connections.values())
 
     def connections(self) -> Iterator[ClientProtocol]:
         """

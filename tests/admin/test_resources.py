@@ -64,7 +64,7 @@ class OverviewTests(PageTestCase):
         self.assertEqual(counted["octets"], {"toRemote": 7, "toClients": 3})
         self.assertEqual(counted["connections"], {"open": 1, "total": 2})
         self.assertEqual(
-            counted["requests"], [{"command": "connect", "result": "closed", "count": 1}]
+            counted["requests"], [{"command": "connect", "result": "unanswered", "count": 1}]
         )
 
     def test_malformed(self) -> None:

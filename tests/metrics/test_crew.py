@@ -28,10 +28,13 @@ def example(requests: int, tunnels: int, *lags: float) -> Sample:
     Make the metrics of a process.
     """
     measurements = Measurements()
-    measurements.requests[1, 0] = requests
     for lag in lags:
         measurements.lags.observe(lag)
-    return {**sample([], measurements), "socks6_tunnels_open": {(): tunnels}}
+    return {
+        **sample([], measurements),
+        "socks6_requests_total": {("connect", "success"): requests},
+        "socks6_tunnels_open": {(): tunnels},
+    }
 
 
 class AddingTests(SynchronousTestCase):
