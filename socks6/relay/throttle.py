@@ -4,6 +4,8 @@ How fast octets may pass.
 Whoever has passed more than its buckets hold reads no more until they have been
 refilled.  So nothing is thrown away, and no time is kept for single octets: a bucket
 has one delayed call, however many wait for it.
+
+Datagrams wait for nothing: those for which there is nothing are dropped.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ _LEAST_READ = 1024
 
 #: Seconds that are waited for at least, so that many small waits are one.
 _SHORTEST_WAIT = 0.01
+
+#: The part of a rate that is for datagrams while others wait, as those take what there is
+#: as soon as there is something.  The rest is for these, as whoever does not wait comes first.
+_DATAGRAM_SHARE = 0.5
 
 
 class Held(Protocol):
@@ -62,6 +68,8 @@ class Bucket:
         self._at = clock.seconds()
         self._timer: IDelayedCall | None = None
         self._waiting: dict[Throttle, None] = {}
+        #: What datagrams take while others wait; L{None}: none came then so far.
+        self._datagramShare: Bucket | None = None
 
     @property
     def isDry(self) -> bool:
@@ -78,6 +86,21 @@ class Bucket:
         self._refill()
         self._level -= count
 
+    @property
+    def admitsDatagram(self) -> bool:
+        """
+        Whether a datagram may pass.
+        """
+        return not (self._shareForDatagrams() if self._waiting else self).isDry
+
+    def spendForDatagram(self, count: int) -> None:
+        """
+        Take out the octets of a datagram.
+        """
+        self.spend(count)
+        if self._waiting:
+            self._shareForDatagrams().spend(count)
+
     def wait(self, throttle: Throttle) -> None:
         """
         Let somebody wait until it is not dry.
@@ -93,6 +116,14 @@ class Bucket:
         if not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _shareForDatagrams(self) -> Bucket:
+        """
+        Give what limits datagrams while others wait.
+        """
+        if self._datagramShare is None:
+            self._datagramShare = Bucket(self._clock, self.rate * _DATAGRAM_SHARE)
+        return self._datagramShare
 
     def _refill(self) -> None:
         """
@@ -144,6 +175,20 @@ def bucketsOf(clock: IReactorTime, rate: float) -> Buckets:
     @param rate: Octets per second.
     """
     return Buckets(Bucket(clock, rate), Bucket(clock, rate))
+
+
+def admitDatagram(buckets: Sequence[Bucket], count: int) -> bool:
+    """
+    Take the octets of a datagram out of each of several buckets, or out of none.
+
+    @return: Whether it may pass: none of them is dry.
+    """
+    for bucket in buckets:
+        if not bucket.admitsDatagram:
+            return False
+    for bucket in buckets:
+        bucket.spendForDatagram(count)
+    return True
 
 
 class Throttle:

@@ -13,6 +13,7 @@ from socks6.server.admission import clientOf
 from socks6.server.association import Association
 from socks6.server.bind import ownAddress
 from socks6.server.bindpolicy import BindRefused, openSocket
+from socks6.server.datagramrates import DatagramRates
 from socks6.server.negotiation import Negotiation
 from socks6.server.stack import typeOfServiceWishes
 from socks6.sockets import setTypeOfService
@@ -58,7 +59,9 @@ async def associate(negotiation: Negotiation, request: Request) -> None:
     assert negotiation.record is not None
     # What the operator's log should name, as the wish may name nothing.
     negotiation.record.destination = bound
-    association = associations.open(handle, owner, typeOfService, check)
+    factory = negotiation.factory
+    rates = DatagramRates(factory.bandwidth.of(negotiation.leg), factory.ruleRates)
+    association = associations.open(handle, owner, typeOfService, check, rates)
     try:
         negotiation.reply(ReplyCode.SUCCESS, bound, options)
         await _serve(negotiation, association)

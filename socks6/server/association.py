@@ -16,7 +16,9 @@ from socks6.datagramreader import DatagramReader, SocketAddress
 from socks6.interfaces import OutboundFailed
 from socks6.policy.rulebook import RuleCheck
 from socks6.policy.ruleset import Ruleset
+from socks6.relay.throttle import admitDatagram
 from socks6.server.bindpolicy import BindRefused, openSocket
+from socks6.server.datagramrates import DatagramRates
 from socks6.server.route import Route
 from socks6.sockets import setTypeOfService
 from socks6.values.address import (
@@ -111,6 +113,7 @@ class Association:
         owner: bytes,
         typeOfService: int | None,
         check: RuleCheck | None = None,
+        rates: DatagramRates | None = None,
     ) -> None:
         self.identifier = identifier
         self.owner = owner
@@ -122,6 +125,7 @@ class Association:
         self.toClient = 0
         self._typeOfService = typeOfService
         self._check = check
+        self._rates = rates
         self._associations = associations
         #: What is put in front of what came from somewhere.
         self._sources: dict[SocketAddress, bytes] = {}
@@ -189,6 +193,8 @@ class Association:
         if route.handle is not None:
             route.target = (str(host), route.port)
             route.isLocal = self._associations.isLocal(host)
+            if self._rates is not None:
+                route.buckets = self._rates.allow(route.rule, route.target)
 
     def _mayReach(self, route: Route, host: IPAddress) -> bool:
         """
@@ -198,6 +204,7 @@ class Association:
             return True
         verdict = self._check.host(route.address, host)
         route.isFull = route.isFull or verdict.isFull
+        route.rule = verdict.rule
         return verdict.allowed
 
     def _socketFor(self, host: IPAddress) -> socket.socket | None:
@@ -287,6 +294,8 @@ class Association:
                 associations.dropped["nowhere to go"] += 1
         elif route.isLocal and route.port in associations.ports:
             associations.dropped["loop"] += 1
+        elif route.buckets and not admitDatagram(route.buckets, len(payload)):
+            associations.dropped["too fast"] += 1
         else:
             try:
                 route.handle.sendto(payload, route.target)
@@ -316,6 +325,10 @@ class Association:
             self._associations.dropped["no client yet"] += 1
             return
         self.lastUsed = self._associations.reactor.seconds()
+        rates = self._rates
+        if rates is not None and rates.fromOthers and not rates.mayCome(source, len(payload)):
+            self._associations.dropped["too fast"] += 1
+            return
         header = self._sources.get(source)
         if header is None:
             address = addressFromText(*source[:2])

@@ -19,6 +19,7 @@ from twisted.internet.task import LoopingCall
 from socks6.policy.rulebook import RuleCheck
 from socks6.server.association import MAX_ROUTES, Association, ClientPort
 from socks6.server.bindpolicy import BindPolicy, isThisMachine
+from socks6.server.datagramrates import DatagramRates
 from socks6.server.route import Route
 from socks6.values.address import Address, DomainName, IPAddress
 from socks6.wire.codec import Codec
@@ -112,6 +113,7 @@ class Associations:
         owner: bytes,
         typeOfService: int | None = None,
         check: RuleCheck | None = None,
+        rates: DatagramRates | None = None,
     ) -> Association:
         """
         Begin an association.
@@ -120,11 +122,12 @@ class Associations:
         @param owner: Whom it counts against.
         @param typeOfService: The IP type of service of what is sent to them.
         @param check: What the rules say about them; L{None}: nothing.
+        @param rates: How fast datagrams may pass; L{None}: as fast as they come.
         """
         identifier = int.from_bytes(os.urandom(4), "big")
         while identifier in self._byID:
             identifier = int.from_bytes(os.urandom(4), "big")
-        association = Association(self, identifier, owner, typeOfService, check)
+        association = Association(self, identifier, owner, typeOfService, check, rates)
         self._byID[identifier] = association
         self._owned[owner] += 1
         association.addSocket(handle)

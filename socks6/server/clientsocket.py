@@ -64,6 +64,14 @@ class ClientSocket(DatagramReader):
             return False
         return True
 
+    def addressIn(self, source: SocketAddress) -> SocketAddress:
+        """
+        Tell the client's socket address.
+
+        @param source: Where a datagram of its came from.
+        """
+        return source[0] if self._isWildcard else source
+
     def _receive(self) -> tuple[bytes, SocketAddress]:
         """
         Read a datagram, and find out where it came from and to.

@@ -20,14 +20,24 @@ from socks6.dtls import (
 )
 from socks6.server.associations import Associations
 from socks6.server.clientsocket import ClientSocket
+from socks6.server.places import Places
+from socks6.serving.limits import peerNetwork
+from socks6.values.address import ClientNetwork
 
 #: Clients that one port speaks DTLS with at a time, each of which takes about 80 KB, and
 #: up to 500 KB until its handshake is over.  More are turned away.
 MAX_CLIENTS = 4096
 
+#: Those of one network (L{networkOf<socks6.values.address.networkOf>}).
+MAX_CLIENTS_PER_NETWORK = MAX_CLIENTS // 4
+
 #: Those of them that have no association, not yet or not any more.  If there are more, the
 #: oldest one makes room.
 MAX_NEWCOMERS = 512
+
+#: Those of one network.  If there are more, its oldest one makes room: somebody who has one
+#: address cannot push out others.
+MAX_NEWCOMERS_PER_NETWORK = MAX_NEWCOMERS // 4
 
 #: Encrypted records that one of these may send before it has agreed on keys: OpenSSL
 #: keeps them, in 17 KB each.
@@ -108,9 +118,9 @@ class DTLSPort:
         self.reactor = associations.reactor
         self._number = handle.getsockname()[1]
         self._door = door
-        self._clients: dict[Any, _Client] = {}
-        #: Some of these, the oldest one first.
-        self._newcomers: dict[Any, _Client] = {}
+        self._clients: Places[_Client] = Places()
+        #: Some of these.
+        self._newcomers: Places[_Client] = Places()
         self._socket = ClientSocket(self.reactor, handle, self._received)
         associations.addClientPort(self._number)
         self._sweep = LoopingCall(self._endIdle)
@@ -120,7 +130,7 @@ class DTLSPort:
         """
         Say good-bye to all, and close the port.
         """
-        for client in list(self._clients.values()):
+        for client in list(self._clients.taken.values()):
             client.close()
         self.associations.removeClientPort(self._number)
         self._socket.close()
@@ -138,31 +148,30 @@ class DTLSPort:
         """
         Learn that one is no newcomer any more.
         """
-        self._newcomers.pop(client.address, None)
+        self._newcomers.discard(client)
 
     def release(self, client: _Client) -> None:
         """
         Learn that one has no association any more: it is like a newcomer again.
         """
-        if self._clients.get(client.address) is client:
-            self._makeRoom()
-            self._newcomers[client.address] = client
+        if self._clients.taken.get(client.address) is client:
+            self._makeRoom(client.network)
+            self._newcomers.add(client)
 
     def forget(self, client: _Client) -> None:
         """
         Learn that a conversation is over.
         """
-        if self._clients.get(client.address) is client:
-            del self._clients[client.address]
-            self._newcomers.pop(client.address, None)
-        if not self._clients and self._sweep.running:
+        self._clients.discard(client)
+        self._newcomers.discard(client)
+        if not self._clients.taken and self._sweep.running:
             self._sweep.stop()
 
     def _received(self, datagram: bytes, source: Any) -> None:
         """
         Take a datagram, of somebody whom we know or not.
         """
-        client = self._clients.get(source)
+        client = self._clients.taken.get(source)
         if client is not None and not client.isBegunAnew(datagram):
             client.received(datagram)
             return
@@ -181,23 +190,26 @@ class DTLSPort:
         """
         Begin with a client, if there is room for it.
         """
-        self._makeRoom()
-        if len(self._clients) >= MAX_CLIENTS:
+        network = peerNetwork(self._socket.addressIn(source))
+        self._makeRoom(network)
+        if self._clients.inTheWay(network, MAX_CLIENTS, MAX_CLIENTS_PER_NETWORK):
             self.associations.dropped["too many DTLS clients"] += 1
             return
-        client = _Client(self, source, conversation, hello)
-        self._clients[source] = self._newcomers[source] = client
+        client = _Client(self, source, network, conversation, hello)
+        self._clients.add(client)
+        self._newcomers.add(client)
         if not self._sweep.running:
             self._sweep.start(NEWCOMER_TIMEOUT / 4, now=False)
         client.start()
 
-    def _makeRoom(self) -> None:
+    def _makeRoom(self, network: ClientNetwork | None) -> None:
         """
-        Make room for one more newcomer.
+        Make room for one more newcomer of a network.
         """
-        if len(self._newcomers) >= MAX_NEWCOMERS:
+        oldest = self._newcomers.inTheWay(network, MAX_NEWCOMERS, MAX_NEWCOMERS_PER_NETWORK)
+        if oldest is not None:
             self.associations.dropped["too many DTLS newcomers"] += 1
-            self._newcomers[next(iter(self._newcomers))].close()
+            oldest.close()
 
     def _endIdle(self) -> None:
         """
@@ -205,7 +217,7 @@ class DTLSPort:
         """
         now = self.reactor.seconds()
         idleTimeout = max(NEWCOMER_TIMEOUT, self.associations.limits.idleTimeout)
-        for client in list(self._clients.values()):
+        for client in list(self._clients.taken.values()):
             limit = idleTimeout if client.carried else NEWCOMER_TIMEOUT
             if now - client.lastUsed >= limit:
                 client.close()
@@ -216,18 +228,25 @@ class _Client:
     The conversation with one client, and where its datagrams come in.
 
     @ivar address: Where it is.
+    @ivar network: Whom it counts against.
     @ivar lastUsed: When it began, when a datagram of an association last passed, or when
         the last association ended, in seconds of the clock.
     @ivar carried: How many associations it has.
     """
 
     def __init__(
-        self, port: DTLSPort, address: Any, conversation: DTLSConversation, hello: bytes | None
+        self,
+        port: DTLSPort,
+        address: Any,
+        network: ClientNetwork | None,
+        conversation: DTLSConversation,
+        hello: bytes | None,
     ) -> None:
         """
         @param hello: How it began, as L{helloIn} has it.
         """
         self.address = address
+        self.network = network
         self.lastUsed = port.reactor.seconds()
         self.carried = 0
         self._port = port

@@ -5,9 +5,12 @@ Where an association's datagrams go.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from socks6.datagramreader import SocketAddress
+from socks6.policy.ruleset import Rule
+from socks6.relay.throttle import Bucket
 from socks6.values.address import Address
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ class Route:
     @ivar isDenied: Whether the rules deny it.
     @ivar isFull: Whether that is only because one of them allows no more at the moment.
     @ivar ruleset: The rules that say so; L{None}: there are none.
+    @ivar rule: The one of them that allows it; L{None}: there is none.
+    @ivar buckets: What is sent is taken from these; none: as much passes as comes.
     @ivar address: The destination as the client names it.
     @ivar pending: What waits for a name to be looked up; L{None}: nothing has to wait.
     """
@@ -34,6 +39,7 @@ class Route:
     __slots__ = (
         "address",
         "association",
+        "buckets",
         "handle",
         "header",
         "isDenied",
@@ -41,6 +47,7 @@ class Route:
         "isLocal",
         "pending",
         "port",
+        "rule",
         "ruleset",
         "target",
     )
@@ -56,6 +63,8 @@ class Route:
         self.isDenied = False
         self.isFull = False
         self.ruleset = association.ruleset
+        self.rule: Rule | None = None
+        self.buckets: Sequence[Bucket] = ()
         self.pending: list[bytes] | None = None
 
     @property

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from twisted.internet.interfaces import IReactorTime
 
 from socks6.policy.rulebook import RuleBook
-from socks6.policy.ruleset import Rule
+from socks6.policy.ruleset import Rule, Ruleset
 from socks6.relay.throttle import Bucket, Buckets
 
 
 class RuleRates:
     """
-    One bucket for each rule that has a rate: all its tunnels share it, and both their
-    directions.
+    One bucket for each rule that has a rate: all its tunnels and datagrams share it, and
+    both their directions.
     """
 
     def __init__(self, clock: IReactorTime, book: RuleBook) -> None:
@@ -28,11 +28,18 @@ class RuleRates:
         self._book = book
         self._buckets: dict[Rule, Buckets] = {}
 
+    @property
+    def ruleset(self) -> Ruleset:
+        """
+        The rules in force.
+        """
+        return self._book.ruleset
+
     def of(self, rule: Rule | None) -> Sequence[Buckets]:
         """
-        Find what the octets of a new tunnel are taken from.
+        Find what the octets of a tunnel, or of datagrams, are taken from.
 
-        @param rule: What has allowed it.
+        @param rule: What has allowed them.
         @return: Nothing, if as many may pass as come.
         """
         if rule is None or rule.rate is None:

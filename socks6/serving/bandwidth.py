@@ -1,5 +1,5 @@
 """
-How the tunnels of a proxy share what may pass in a second.
+How the tunnels and associations of a proxy share what may pass in a second.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Bandwidth:
 
     def of(self, leg: ClientProtocol) -> tuple[Buckets, ...]:
         """
-        Find the buckets of a new tunnel.
+        Find the buckets of a new tunnel, or association.
 
         @param leg: The client's connection, which is L{gone} some day.
         """

@@ -20,8 +20,8 @@ class Limits:
     @ivar connections: Clients' connections at a time.
     @ivar perClient: Those of one IPv4 address or IPv6 network of 64 bits.
     @ivar handshakes: Those that pass no octets yet.
-    @ivar bandwidth: Octets per second each way, through all tunnels together.
-    @ivar bandwidthPerClient: The same for the tunnels of one client.
+    @ivar bandwidth: Octets per second each way, of all tunnels and datagrams together.
+    @ivar bandwidthPerClient: The same for those of one client.
     @ivar keepAlive: Seconds of silence after which the kernel asks whether a peer is
         still there.
     @ivar drainTimeout: Seconds that tunnels may take to end when the proxy stops.

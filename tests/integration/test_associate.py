@@ -643,7 +643,7 @@ class LeftoverTests(ProxyTestCase):
         for _ in range(0, count, CROWD):
             await inThread(self.crowd, CROWD)
             await self.untilForgotten(self.proxy)
-            for client in list(self.dtls._clients.values()):
+            for client in list(self.dtls._clients.taken.values()):
                 client.close()
             self.lines.clear()
 

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.relay.throttle import Bucket, Buckets, Throttle, bucketsOf
+from socks6.relay.throttle import Bucket, Buckets, Throttle, admitDatagram, bucketsOf
 from tests.doubles import MemoryPipePool, Peer
 from tests.relay.test_relay import RelayTestCase
 
@@ -222,6 +222,86 @@ class BucketTests(SynchronousTestCase):
         buckets = bucketsOf(self.clock, 1000)
         self.assertIsNot(buckets.toRemote, buckets.toClient)
         self.assertEqual((buckets.toRemote.rate, buckets.toClient.rate), (1000, 1000))
+
+
+class DatagramTests(SynchronousTestCase):
+    """
+    Datagrams, which wait for nothing.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def send(self, *buckets: Bucket, count: int = 100) -> int:
+        """
+        Send a datagram.
+
+        @return: How many octets have passed.
+        """
+        return count if admitDatagram(buckets, count) else 0
+
+    def test_rate(self) -> None:
+        """
+        As much passes as the rate says, besides what was saved up and one datagram.
+        """
+        bucket, passed = Bucket(self.clock, 10_000), 0
+        for _ in range(2_000):
+            passed += sum(self.send(bucket) for _ in range(10))
+            self.clock.advance(0.01)
+        self.assertGreaterEqual(passed, 199_000)
+        self.assertLessEqual(passed, 200_000 + 2_500 + 100)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_large(self) -> None:
+        """
+        A datagram of any size passes now and then, however slow the bucket is.
+        """
+        bucket, passed = Bucket(self.clock, 1_000), 0
+        for _ in range(100):
+            passed += self.send(bucket, count=8_000)
+            self.clock.advance(1)
+        self.assertGreaterEqual(passed, 96_000)
+        self.assertLessEqual(passed, 108_000)
+
+    def test_several(self) -> None:
+        """
+        What one of several buckets does not let pass is taken out of none.
+        """
+        full, dry = Bucket(self.clock, 10_000), Bucket(self.clock, 10_000)
+        dry.spend(5_000)
+        for buckets in (full, dry), (dry, full):
+            self.assertEqual(self.send(*buckets, count=5_000), 0)
+        self.assertEqual(self.send(full, count=2_500), 2_500)
+        self.assertFalse(full.isDry)
+
+    def test_besideTunnels(self) -> None:
+        """
+        Neither datagrams nor tunnels take all from the others: each have half, if both want
+        more, and together no more than there is.
+        """
+        bucket, datagrams = Bucket(self.clock, 10_000), 0
+        readers = [Reader(bucket) for _ in range(3)]
+        for _ in range(4_000):
+            for reader in readers:
+                reader.read(600)
+            datagrams += sum(self.send(bucket) for _ in range(5))
+            self.clock.advance(0.005)
+        tunnels = sum(reader.passed for reader in readers)
+        self.assertGreater(datagrams, 80_000)
+        self.assertGreater(tunnels, 80_000)
+        self.assertLess(datagrams + tunnels, 210_000)
+
+    def test_modestBesideTunnels(self) -> None:
+        """
+        Those that want less than half lose nothing, though tunnels take all they can.
+        """
+        bucket, lost = Bucket(self.clock, 10_000), 0
+        reader = Reader(bucket)
+        for _ in range(4_000):
+            reader.read(600)
+            lost += self.send(bucket, count=20) == 0
+            self.clock.advance(0.005)
+        self.assertEqual(lost, 0)
 
 
 class ThrottledTests(RelayTestCase):

@@ -5,6 +5,7 @@ Tests of L{socks6.server.datagramports}.
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -212,8 +213,8 @@ class DTLSTestCase(AssociationsTestCase):
         """
         Check that nothing is kept.
         """
-        self.assertEqual(self.dtls._clients, {})
-        self.assertEqual(self.dtls._newcomers, {})
+        for places in (self.dtls._clients, self.dtls._newcomers):
+            self.assertEqual((places.taken, dict(places._counts)), ({}, {}))
         self.assertEqual(self.network.getDelayedCalls(), [])
 
 
@@ -321,7 +322,7 @@ class DTLSPortTests(DTLSTestCase):
         client.send(self.header(opened, NOBODY))
         client.conversation.close()
         client.flush()
-        self.assertEqual(self.dtls._clients, {})
+        self.assertEqual(self.dtls._clients.taken, {})
         deliver(self.network, relay, b"answer", REMOTE_PLACE)
         self.assertDropped(not_sent=1)
         self.associations.close(opened)
@@ -363,7 +364,7 @@ class DTLSPortTests(DTLSTestCase):
         list(new.conversation.receive(answer))
         new.flush()
         self.assertTrue(new.conversation.isEstablished)
-        self.assertEqual(len(self.dtls._clients), 1)
+        self.assertEqual(len(self.dtls._clients.taken), 1)
         deliver(self.network, relay, b"to the old one", REMOTE_PLACE)
         self.assertDropped(not_sent=1)
         self.assertEqual(new.received(), [])
@@ -377,16 +378,16 @@ class DTLSPortTests(DTLSTestCase):
         """
         DTLSClient(self, CLIENT).begin()
         self.connect()
-        self.assertEqual(len(self.dtls._clients), 1)
+        self.assertEqual(len(self.dtls._clients.taken), 1)
 
     def test_repeatedGreeting(self) -> None:
         """
         A greeting that comes twice, as it was sent again, does not begin anew.
         """
         client = DTLSClient(self, CLIENT).begin()
-        (before,) = self.dtls._clients.values()
+        (before,) = self.dtls._clients.taken.values()
         client.put(client.greeting)
-        (after,) = self.dtls._clients.values()
+        (after,) = self.dtls._clients.taken.values()
         self.assertIs(before, after)
 
     def test_silentNewcomer(self) -> None:
@@ -402,9 +403,9 @@ class DTLSPortTests(DTLSTestCase):
         client.send(b"rubbish")
         self.network.pump([NEWCOMER_TIMEOUT / 4] * 3)
         client.send(b"rubbish")
-        self.assertEqual(len(self.dtls._clients), 3)
+        self.assertEqual(len(self.dtls._clients.taken), 3)
         self.network.pump([NEWCOMER_TIMEOUT / 4] * 2)
-        self.assertEqual(list(self.dtls._clients), [used.place])
+        self.assertEqual(list(self.dtls._clients.taken), [used.place])
         self.assertEqual(client.received(), [])
         self.assertTrue(client.conversation.isOver)
 
@@ -422,9 +423,9 @@ class DTLSPortTests(DTLSTestCase):
             self.network.pump([60.0])
             sender.send(self.header(sending, NOBODY))
             deliver(self.network, relay, b"answer", REMOTE_PLACE)
-        self.assertEqual(len(self.dtls._clients), 2)
+        self.assertEqual(len(self.dtls._clients.taken), 2)
         self.network.pump([15.0] * 20)
-        self.assertEqual(len(self.dtls._clients), 0)
+        self.assertEqual(len(self.dtls._clients.taken), 0)
         self.associations.close(sending)
         self.associations.close(receiving)
         self.assertNobody()
@@ -466,8 +467,52 @@ class DTLSPortTests(DTLSTestCase):
         places = [("192.0.2.4", port) for port in range(1, 6)]
         for place in places:
             DTLSClient(self, place).begin()
-        self.assertEqual(list(self.dtls._clients), [CLIENT, *places[-3:]])
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, *places[-3:]])
         self.assertDropped(too_many_DTLS_newcomers=2)
+
+    def test_newcomersOfNetwork(self) -> None:
+        """
+        One network has only a part of these places: its own oldest one makes room, and nobody
+        else does, not even somebody who was there before.
+        """
+        self.patch(datagramports, "MAX_NEWCOMERS_PER_NETWORK", 2)
+        DTLSClient(self, CLIENT).begin()
+        places = [("192.0.2.4", port) for port in range(1, 5)]
+        for place in places:
+            DTLSClient(self, place).begin()
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, *places[-2:]])
+        self.assertDropped(too_many_DTLS_newcomers=2)
+        # Who is in has a place among others.
+        opened, _ = self.open()
+        self.connect(places[0]).send(self.header(opened, NOBODY))
+        DTLSClient(self, places[1]).begin()
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, *places[3:], *places[:2]])
+        self.assertDropped(too_many_DTLS_newcomers=3)
+        self.associations.close(opened)
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, *places[:2]])
+
+    def test_networks(self) -> None:
+        """
+        A network is 64 bits of IPv6, wherever in it a client is, and at a port of all addresses
+        as well.
+        """
+        self.patch(datagramports, "MAX_NEWCOMERS_PER_NETWORK", 1)
+        self.dtls.close()
+        self.handle = MemoryDatagramSocket(socket.AF_INET6, ("::", 1443))
+        self.addCleanup(self.handle.close)
+        self.listen(self.door)
+        for place in (
+            ("2001:db8::1", 1, 0, 0),
+            ("2001:db8:0:1::1", 1, 0, 0),
+            ("2001:db8::2", 2, 0, 0),
+            ("::ffff:192.0.2.4", 1, 0, 0),
+            ("::ffff:192.0.2.5", 1, 0, 0),
+        ):
+            DTLSClient(self, place).begin()
+        hosts = [address[0] for address, _ in self.dtls._clients.taken]
+        self.assertEqual(
+            hosts, ["2001:db8:0:1::1", "2001:db8::2", "::ffff:192.0.2.4", "::ffff:192.0.2.5"]
+        )
 
     def test_associationOver(self) -> None:
         """
@@ -484,13 +529,13 @@ class DTLSPortTests(DTLSTestCase):
         DTLSClient(self, places[0]).begin()
         self.associations.close(opened)
         DTLSClient(self, places[1]).begin()
-        self.assertEqual(list(self.dtls._clients), [CLIENT, *places[:2]])
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, *places[:2]])
         self.associations.close(other)
-        self.assertEqual(list(self.dtls._clients), [CLIENT, places[1]])
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, places[1]])
         DTLSClient(self, places[2]).begin()
-        self.assertEqual(list(self.dtls._clients), [CLIENT, places[2]])
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, places[2]])
         DTLSClient(self, places[0]).begin()
-        self.assertEqual(list(self.dtls._clients), [places[2], places[0]])
+        self.assertEqual(list(self.dtls._clients.taken), [places[2], places[0]])
         self.assertDropped(too_many_DTLS_newcomers=3)
 
     def test_idleAfterAssociation(self) -> None:
@@ -502,7 +547,7 @@ class DTLSPortTests(DTLSTestCase):
         self.network.advance(NEWCOMER_TIMEOUT + 1)
         self.associations.close(opened)
         self.network.pump([1.0] * 59)
-        self.assertEqual(list(self.dtls._clients), [CLIENT])
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT])
         self.network.pump([1.0] * 16)
         self.assertNobody()
 
@@ -512,7 +557,7 @@ class DTLSPortTests(DTLSTestCase):
         """
         opened, _ = self.open()
         self.connect().send(self.header(opened, NOBODY))
-        self.dtls._clients[CLIENT].close()
+        self.dtls._clients.taken[CLIENT].close()
         self.associations.close(opened)
         self.assertNobody()
 
@@ -529,7 +574,25 @@ class DTLSPortTests(DTLSTestCase):
         late.flush()
         self.assertFalse(late.conversation.isEstablished)
         self.assertDropped(too_many_DTLS_clients=1)
-        self.assertEqual(list(self.dtls._clients), [CLIENT, STRANGER])
+        self.assertEqual(list(self.dtls._clients.taken), [CLIENT, STRANGER])
+
+    def test_clientsOfNetwork(self) -> None:
+        """
+        One network has only a part of these places, too: others have room.
+        """
+        self.patch(datagramports, "MAX_CLIENTS_PER_NETWORK", 1)
+        first, _ = self.open()
+        self.connect().send(self.header(first, NOBODY))
+        neighbour = (CLIENT[0], 1)
+        late = DTLSClient(self, neighbour)
+        late.conversation.start()
+        late.flush()
+        self.assertFalse(late.conversation.isEstablished)
+        self.assertDropped(too_many_DTLS_clients=1)
+        self.connect(STRANGER)
+        self.dtls._clients.taken[CLIENT].close()
+        self.connect(neighbour)
+        self.assertEqual(list(self.dtls._clients.taken), [STRANGER, neighbour])
 
 
 class ScriptedConversation:
