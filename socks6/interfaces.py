@@ -76,6 +76,9 @@ class OutboundRequest:
         way out can do that; L{None}: nothing may.
     @ivar objection: Is asked about each address before it is connected to, by a way out
         that knows the addresses, and says why it may not be; L{None}: it may.
+    @ivar owner: Whom the request counts against where what it needs is shared, such as
+        threads that look up names: the user or, if there is none, the client's address or
+        network; L{None}: nobody in particular.
     """
 
     address: Address
@@ -86,6 +89,7 @@ class OutboundRequest:
     objection: Callable[[IPv4Address | IPv6Address], str | None] = field(
         default=noObjection, repr=False, compare=False
     )
+    owner: bytes | None = field(default=None, repr=False, compare=False)
 
 
 class IOutbound(Interface):

@@ -86,7 +86,9 @@ class DirectOutbound:
             L{IReactorSocket<twisted.internet.interfaces.IReactorSocket>}, and, if no
             resolver is given, L{IReactorPluggableNameResolver}.
         @param timeout: Seconds for all of it, resolving included.
-        @param resolver: Who resolves names; by default the reactor.
+        @param resolver: Who resolves names; by default the reactor.  Only a
+            L{ThreadedResolver<socks6.outbound.resolver.ThreadedResolver>} learns whom a
+            request counts against.
         @param multipath: Whether to speak Multipath TCP with hosts that do.
         """
         self._multipath = multipath
@@ -107,7 +109,7 @@ class DirectOutbound:
             resolver = self._resolver
             if resolver is None:
                 resolver = IReactorPluggableNameResolver(self._reactor).nameResolver
-            race.wait(lookUp(resolver, host))
+            race.wait(lookUp(resolver, host, request.owner))
         else:
             race.run([host])
         return race.done

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from socks6.interfaces import OutboundFailed
+from socks6.outbound.resolver import ThreadedResolver
 from socks6.values.address import DomainName, IPAddress, ipAddress
 from socks6.values.codes import ReplyCode
 
@@ -27,10 +28,13 @@ from socks6.values.codes import ReplyCode
 _HOST_NAME = re.compile(rb"(?=.{1,254}\Z)([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 
 
-def lookUp(resolver: IHostnameResolver, name: DomainName) -> Deferred[list[IPAddress]]:
+def lookUp(
+    resolver: IHostnameResolver, name: DomainName, owner: bytes | None = None
+) -> Deferred[list[IPAddress]]:
     """
     Find the addresses of a name, which may be an IP address in text form.
 
+    @param owner: Whom it counts against, if the resolver has a share for each.
     @return: Fires with all of them, in the resolver's order, maybe none.  Fails with
         L{OutboundFailed} if no host can have that name, or if it cannot be looked up.
         Cancelling waits no more.
@@ -40,6 +44,8 @@ def lookUp(resolver: IHostnameResolver, name: DomainName) -> Deferred[list[IPAdd
     text = name.octets.decode("ascii")
     with suppress(ValueError):
         return succeed([ip_address(text)])
+    if isinstance(resolver, ThreadedResolver):
+        return resolver.lookUp(text, owner)
     receiver = _Receiver()
     try:
         resolver.resolveHostName(receiver, text)

@@ -63,12 +63,12 @@ class Associations:
         reactor: Any,
         policy: BindPolicy,
         codec: Codec,
-        lookUp: Callable[[DomainName], Deferred[list[IPAddress]]],
+        lookUp: Callable[[DomainName, bytes], Deferred[list[IPAddress]]],
         limits: AssociationLimits | None = None,
     ) -> None:
         """
-        @param lookUp: Finds the addresses of a name, or fails with
-            L{OutboundFailed<socks6.interfaces.OutboundFailed>}.
+        @param lookUp: Finds the addresses of a name, for an owner whom that counts
+            against, or fails with L{OutboundFailed<socks6.interfaces.OutboundFailed>}.
         """
         self.policy = policy
         self.codec = codec
@@ -169,7 +169,7 @@ class Associations:
             return result
 
         self._lookups[owner] += 1
-        return self._lookUp(name).addBoth(over)
+        return self._lookUp(name, owner).addBoth(over)
 
     def addPort(self, port: int) -> None:
         """

@@ -7,11 +7,13 @@ from __future__ import annotations
 from functools import partial
 
 from socks6.interfaces import FirstOctets, OutboundFailed, OutboundRequest
+from socks6.policy.sessions import ownerOf
 from socks6.relay.legs import LegProtocol
+from socks6.server.admission import clientOf
 from socks6.server.negotiation import Negotiation
 from socks6.server.rules import connectedHost
 from socks6.server.stack import inForce, typeOfServiceWishes
-from socks6.values.address import Address, isUnspecified
+from socks6.values.address import Address, DomainName, isUnspecified
 from socks6.values.codes import Command, Leg, ReplyCode
 from socks6.values.messages import Request
 from socks6.values.options import TCPFastOpen
@@ -58,6 +60,7 @@ async def connect(negotiation: Negotiation, request: Request) -> None:
                 negotiation.session,
                 first=first,
                 objection=partial(check.objection, request.address),
+                owner=_owner(negotiation, request.address),
             ),
             remote,
         )
@@ -116,6 +119,16 @@ def openTunnel(
             # A tunnel that is idle is to take little memory.
             negotiation.rules = None
     negotiation.relay(remote, sent)
+
+
+def _owner(negotiation: Negotiation, destination: Address) -> bytes | None:
+    """
+    Tell whom a request counts against if a name has to be looked up; nothing else is
+    shared.
+    """
+    if isinstance(destination.host, DomainName):
+        return ownerOf(negotiation.identity, clientOf(negotiation.leg))
+    return None
 
 
 def _first(negotiation: Negotiation, request: Request) -> FirstOctets | None:

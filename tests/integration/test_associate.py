@@ -8,6 +8,7 @@ import gc
 import os
 import socket
 import struct
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,6 @@ from socks6.server.datagramservice import DatagramService
 from socks6.server.negotiation import Negotiation
 from socks6.server.route import Route
 from socks6.server.tls import datagramContext
-from socks6.values.address import DomainName
 from socks6.wire import DEFAULT_CODEC
 from tests.integration.certificates import Authority
 from tests.integration.datagrams import (
@@ -572,12 +572,8 @@ class LeftoverTests(ProxyTestCase):
         Start a proxy.
         """
         super().setUp()
-        resolver = ThreadedResolver(reactor)
-
-        def ask(name: DomainName) -> object:
-            return lookUp(resolver, name)
-
-        self.associations = Associations(reactor, BindPolicy(), DEFAULT_CODEC, ask)  # type: ignore[arg-type]
+        ask = partial(lookUp, ThreadedResolver(reactor))
+        self.associations = Associations(reactor, BindPolicy(), DEFAULT_CODEC, ask)
         context = datagramContext(Authority(self.folder()).server().path)
         local = ("127.0.0.1", 0)
         service = DatagramService(self.associations, lambda: [local], [local], context)

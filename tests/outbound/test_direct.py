@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.internet import address as addresses
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IHostResolution,
@@ -30,6 +30,7 @@ from socks6.interfaces import FirstOctets, IOutbound, OutboundFailed, OutboundRe
 from socks6.outbound import attempt as attempts
 from socks6.outbound import direct as module
 from socks6.outbound.direct import ATTEMPT_DELAY, DirectOutbound, interleave
+from socks6.outbound.resolver import ThreadedResolver
 from socks6.sockets import socketOf
 from socks6.values.address import Address, DomainName, IPAddress
 from socks6.values.codes import ReplyCode
@@ -578,6 +579,24 @@ class NameTests(ScriptedTestCase):
             failed = self.failureResultOf(self.connect(name), OutboundFailed).value
             self.assertEqual(failed.replyCode, ReplyCode.HOST_UNREACHABLE)
         self.assertEqual(len(self.resolver.asked), 2)
+
+    def test_owner(self) -> None:
+        """
+        Our own resolver learns whom a request counts against.
+        """
+        resolver = ThreadedResolver(cast(Any, self.reactor))
+        asked: list[bytes | None] = []
+
+        def note(name: str, owner: bytes | None) -> Deferred[list[IPAddress]]:
+            asked.append(owner)
+            return succeed([])
+
+        self.patch(resolver, "lookUp", note)
+        outbound = DirectOutbound(self.reactor, 30.0, resolver)
+        destination = Address(DomainName(b"host.example"), 80)
+        done = outbound.connect(OutboundRequest(destination, owner=b"ada"), self.protocol)
+        self.assertEqual(self.failure(done).replyCode, ReplyCode.HOST_UNREACHABLE)
+        self.assertEqual(asked, [b"ada"])
 
     def test_impossibleNames(self) -> None:
         """

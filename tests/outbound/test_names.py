@@ -9,13 +9,14 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IHostnameResolver, IResolutionReceiver
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IHostnameResolver, IReactorThreads, IResolutionReceiver
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from socks6.interfaces import OutboundFailed
 from socks6.outbound.names import lookUp
+from socks6.outbound.resolver import ThreadedResolver
 from socks6.values.address import DomainName, IPAddress
 from socks6.values.codes import ReplyCode
 
@@ -102,6 +103,23 @@ class LookUpTests(SynchronousTestCase):
         found = self.lookUp(b"example.org")
         self.resolver.receiver.resolutionComplete()
         self.assertEqual(self.successResultOf(found), [])
+
+    def test_owner(self) -> None:
+        """
+        Our own resolver learns whom a name counts against.
+        """
+        asked: list[tuple[str, bytes | None]] = []
+
+        def note(name: str, owner: bytes | None) -> Deferred[list[IPAddress]]:
+            asked.append((name, owner))
+            return succeed([])
+
+        resolver = ThreadedResolver(cast("IReactorThreads", None))
+        self.patch(resolver, "lookUp", note)
+        name = DomainName(b"host.example")
+        self.successResultOf(lookUp(resolver, name, b"ada"))
+        self.successResultOf(lookUp(resolver, name))
+        self.assertEqual(asked, [("host.example", b"ada"), ("host.example", None)])
 
     def test_textForm(self) -> None:
         """

@@ -202,6 +202,7 @@ class MemoryAssociations(Associations):
     A proxy's associations, with the names that the test knows.
 
     @ivar questions: The names that were looked up, and who waits.
+    @ivar askers: Whom all questions so far counted against.
     @ivar cancelled: The names that nobody waits for any more.
     @ivar localHosts: The addresses of this machine.
     """
@@ -216,13 +217,15 @@ class MemoryAssociations(Associations):
             network, policy or BindPolicy(), DRAFT_06, self._ask, limits or AssociationLimits()
         )
         self.questions: list[tuple[bytes, Deferred[list[IPAddress]]]] = []
+        self.askers: list[bytes] = []
         self.cancelled: list[bytes] = []
         self.localHosts: set[IPv4Address | IPv6Address] = set()
 
-    def _ask(self, name: DomainName) -> Deferred[list[IPAddress]]:
+    def _ask(self, name: DomainName, owner: bytes) -> Deferred[list[IPAddress]]:
         """
         Wait for the test to answer.
         """
+        self.askers.append(owner)
         answer: Deferred[list[IPAddress]] = Deferred(lambda _: self.cancelled.append(name.octets))
         self.questions.append((name.octets, answer))
         return answer

@@ -481,6 +481,7 @@ class NameTests(AssociationsTestCase):
         for number in range(MAX_LOOKUPS):
             self.send(second, remote=named(b"example%d.com" % number))
         self.assertEqual(len(self.associations.questions), 2 * MAX_LOOKUPS)
+        self.assertEqual(self.associations.askers.count(b"eve"), 1)
 
     def test_manyNames(self) -> None:
         """
@@ -498,7 +499,7 @@ class NameTests(AssociationsTestCase):
         An answer that is there at once is taken at once.
         """
         opened, relay = self.open()
-        self.associations._lookUp = lambda name: succeed([ip_address("203.0.113.1")])
+        self.associations._lookUp = lambda name, owner: succeed([ip_address("203.0.113.1")])
         for _ in range(2):
             self.send(opened, remote=named(b"203.0.113.1"))
         self.assertEqual(relay.take(), [(b"question", REMOTE_PLACE)] * 2)

@@ -14,13 +14,16 @@ from socks6.server import stack
 from socks6.values.codes import ReplyCode
 from tests.doubles import Peer
 from tests.server.harness import (
+    ADA,
     CONNECT,
     CONNECTED,
     DONE,
     NOOP,
     WELCOME,
     ProxyTestCase,
+    authenticationData,
     failure,
+    passwords,
     request,
 )
 
@@ -123,6 +126,22 @@ class DestinationTests(ProxyTestCase):
             remote = self.attempt.succeed()
             self.assertEqual(client.received.hex(), CONNECTED.hex(), destination)
             self.assertEqual(remote.received, b"")
+
+    def test_owner(self) -> None:
+        """
+        A name is looked up for the user or, if there is none, for the client's address;
+        nobody looks an address up.
+        """
+        name = bytes.fromhex("01bb 03 07") + b"example"
+        here = b"ipv4 \xc0\0\2\2"
+        for checkers, options, address, owner in (
+            ([], b"", name, here),
+            ([passwords()], authenticationData(ADA), name, b"user ada"),
+            ([], b"", bytes.fromhex("01bb 01 cb007101"), None),
+        ):
+            self.outbound.attempts.clear()
+            self.dial(*checkers).send(request(options, address=address))
+            self.assertEqual(self.attempt.request.owner, owner)
 
     def test_boundIPv6(self) -> None:
         """
