@@ -22,7 +22,7 @@ from twisted.python import usage
 from socks6.interfaces import SessionStoreFailed
 from socks6.serving.service import ListeningService
 from socks6.tap.common import CommonOptions
-from socks6.tap.signals import hearAgain
+from socks6.tap.signals import StopSignals
 
 #: What keeps the proxy from starting: Twisted raises the first three where it
 #: cannot listen, the third one for port numbers that do not exist.
@@ -33,7 +33,7 @@ class CommandLineService(MultiService):
     """
     Stops C{twistd} with one clear line if the proxy cannot start.
 
-    @ivar hearsSignals: Whether signals that come while it stops are its business.
+    @ivar hearsSignals: Whether signals that stop are its business.
     """
 
     _log = Logger()
@@ -45,6 +45,8 @@ class CommandLineService(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         self._options = options
         self.hearsSignals = True
+        self._signals: StopSignals | None = None
+        self._isHurried = False
         self._runner: Mapping[str, Any] = options.parent or {}
 
     def privilegedStartService(self) -> None:
@@ -70,6 +72,11 @@ class CommandLineService(MultiService):
             super().startService()  # type: ignore[no-untyped-call]
         except _CANNOT_START as error:
             self._stop(error)
+        if self.hearsSignals:
+            from twisted.internet import reactor
+
+            self._signals = StopSignals(reactor, self.hurry)
+            reactor.callWhenRunning(self._signals.hear)
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -77,17 +84,18 @@ class CommandLineService(MultiService):
 
         @return: Fires when all has stopped; never fails.
         """
-        from twisted.internet import reactor
-
+        if self._signals is not None:
+            self._signals.stopping()
         stopped: Deferred[Any] = super().stopService()  # type: ignore[no-untyped-call]
-        if stopped.called or not self.hearsSignals:
-            return stopped
-        return hearAgain(reactor, stopped, self.hurry)
+        if self._isHurried:
+            self.hurry()
+        return stopped
 
     def hurry(self) -> None:
         """
-        Wait for tunnels no more.
+        Wait for tunnels no more, now or as soon as it stops.
         """
+        self._isHurried = True
         for service in self:
             if isinstance(service, ListeningService):
                 service.hurry()

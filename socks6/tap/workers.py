@@ -256,8 +256,9 @@ class WorkersService(CommandLineService):
 
     def hurry(self) -> None:
         """
-        Let the workers wait for tunnels no more.
+        Let the workers wait for tunnels no more, now or as soon as they stop.
         """
+        super().hurry()
         self._supervisor.hurry()
 
     def prepare(self) -> Callable[[], None]:

@@ -127,6 +127,21 @@ class ServingTests(TwistdTestCase):
         self.assertNotIn("Traceback", twistd.output())
         self.assertEqual(twistd.output().count(": aborted, "), 2)
 
+    def test_toldTwiceAtOnce(self) -> None:
+        """
+        Two signals that come before it has begun to stop cut the tunnels at once, as a
+        second one does later.
+        """
+        twistd = Twistd(self, "--port=0", "--drain-timeout=600")
+        client, server = self.tunnel(twistd)
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            twistd.process.send_signal(number)
+        for sock in client, server:
+            self.assertEqual(receiveUntilBroken(sock), b"")
+        self.assertIn(twistd.wait(), (-signal.SIGTERM, -signal.SIGINT))
+        self.assertIn("1 tunnel cut", twistd.output())
+        self.assertNotIn("Traceback", twistd.output())
+
     def test_passwords(self) -> None:
         """
         Users of a password file are let in and named in the log; passwords,

@@ -281,6 +281,27 @@ class SupervisionTests(TunnelCase):
         self.assertEqual(crew.output().count(": aborted, "), 2)
         self.assertNotIn("Traceback", crew.output())
 
+    def test_toldTwiceAtOnce(self) -> None:
+        """
+        Two signals that come before they have begun to stop cut their tunnels at once.
+        """
+        crew = self.crew("--port=0", "--drain-timeout=600")
+        pids = crew.waitUntilServing()
+        tunnel = self.tunnel(crew, 1)
+        # The worker finds both that it is to stop, and that it is to hurry.
+        os.kill(pids[1], signal.SIGSTOP)
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            crew.process.send_signal(number)
+        crew.waitFor(lambda: not isRunning(pids[2]), "the other worker does not end")
+        os.kill(pids[1], signal.SIGCONT)
+        for each in tunnel:
+            self.assertEqual(receiveUntilBroken(each), b"")
+        self.assertIn(crew.wait(), (-signal.SIGTERM, -signal.SIGINT))
+        self.assertEnds(crew, pids)
+        self.assertIn("1 tunnel cut", crew.output())
+        self.assertNotIn("is killed", crew.output())
+        self.assertNotIn("Traceback", crew.output())
+
     def test_allAreTold(self) -> None:
         """
         A terminal and systemd tell all processes at once.

@@ -104,6 +104,8 @@ class CommandLineServiceTests(MemoryTestCase):
         options: Any = ExampleOptions()
         options.parent = runner or None
         service = CommandLineService(options)
+        # The reactor is trial's.
+        service.hearsSignals = False
         part = Part(error)
         part.setServiceParent(service)
         return service, part

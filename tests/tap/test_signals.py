@@ -9,10 +9,9 @@ import signal
 from collections.abc import Callable
 from threading import Thread
 
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from socks6.tap.signals import hearAgain
+from socks6.tap.signals import StopSignals
 
 
 class Reactor:
@@ -29,49 +28,79 @@ class Reactor:
 
 class SignalTests(SynchronousTestCase):
     """
-    Signals while a service stops.
+    Signals that stop.
     """
 
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
     def setUp(self) -> None:
-        self.before = {
-            number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        self.calls = 0
+        self.calls: list[str] = []
+        self.signals = StopSignals(Reactor(), lambda: self.calls.append("hurry"))
+        for number in self.numbers:
+            before = signal.signal(number, self.handle)
+            self.addCleanup(signal.signal, number, before)
 
-    def hurry(self) -> None:
+    def handle(self, number: int, _: object) -> None:
         """
-        Take note.
+        Take note, as the reactor would.
         """
-        self.calls += 1
+        self.calls.append(signal.Signals(number).name)
 
-    def assertAsBefore(self) -> None:
+    def send(self, *numbers: int) -> list[str]:
         """
-        Check that signals are handled as before.
-        """
-        for number, handler in self.before.items():
-            self.assertIs(signal.getsignal(number), handler)
+        Send ourselves signals.
 
-    def test_heard(self) -> None:
+        @return: What was done.
         """
-        Each signal that stops twistd is passed on until all has stopped.
-        """
-        stopped: Deferred[str] = Deferred()
-        self.assertIs(hearAgain(Reactor(), stopped, self.hurry), stopped)
-        for count, number in enumerate(self.before, 1):
+        for number in numbers:
             os.kill(os.getpid(), number)
-            self.assertEqual(self.calls, count)
-        stopped.callback("result")
-        self.assertAsBefore()
-        self.assertEqual(self.successResultOf(stopped), "result")
+        calls, self.calls = self.calls, []
+        return calls
+
+    def test_first(self) -> None:
+        """
+        Whichever comes first is the reactor's; all others let us hurry.
+        """
+        for first in self.numbers:
+            for number in self.numbers:
+                signal.signal(number, self.handle)
+            signals = StopSignals(Reactor(), lambda: self.calls.append("hurry"))
+            signals.hear()
+            self.assertEqual(
+                self.send(first, *self.numbers, first), [first.name, "hurry", "hurry", "hurry"]
+            )
+
+    def test_stopping(self) -> None:
+        """
+        If we stop for another reason, the first lets us hurry, too.
+        """
+        self.signals.hear()
+        self.signals.stopping()
+        self.assertEqual(self.send(*self.numbers), ["hurry", "hurry"])
+
+    def test_notHeard(self) -> None:
+        """
+        One that nobody hears stays so.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.signals.hear()
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+        self.assertEqual(self.send(signal.SIGTERM, signal.SIGINT), ["SIGTERM"])
 
     def test_otherThread(self) -> None:
         """
         A thread that hears no signals does not mind.
         """
-        stopped: Deferred[None] = Deferred()
-        thread = Thread(target=hearAgain, args=(Reactor(), stopped, self.hurry))
+        failures: list[BaseException] = []
+
+        def hear() -> None:
+            try:
+                self.signals.hear()
+            except BaseException as error:  # noqa: BLE001  whatever it is
+                failures.append(error)
+
+        thread = Thread(target=hear)
         thread.start()
         thread.join()
-        self.assertAsBefore()
-        stopped.callback(None)
-        self.successResultOf(stopped)
+        self.assertEqual(failures, [])
+        self.assertEqual(self.send(*self.numbers), ["SIGTERM", "SIGINT"])
