@@ -5,26 +5,29 @@ Who is it?  User names and passwords, checked by twisted.cred.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import LoginFailed
-from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from socks6.policy.failures import LONGEST_DELAY, FailedLogins
 from socks6.policy.verifier import TooBusy
 from socks6.text import printable
-from socks6.values.address import networkOf
+from socks6.values.address import ClientNetwork, networkOf
 from socks6.values.codes import AuthenticationMethod
 from socks6.values.messages import Request
 from socks6.values.options import AuthenticationMethods, UsernamePassword
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,16 @@ class _Credentials:
     """
     A user name and password as the checkers want them, compared in constant
     time.
+
+    @ivar owner: Whom it counts against where those who check are busy; L{None}: nobody in
+        particular.
     """
 
-    def __init__(self, given: UsernamePassword) -> None:
+    def __init__(self, given: UsernamePassword, owner: ClientNetwork | None) -> None:
         """
         @param given: What the client sent.
         """
+        self.owner = owner
         self.username = given.username
         self.password = given.password
 
@@ -126,53 +133,70 @@ class Authenticator:
         Check a user name and password.
 
         What is wrong is answered later and later, without a thread or anything else
-        that others need.  Who gives up while it is checked has failed, too, although nobody
-        knows: otherwise a crowd that does that could keep those who check busy.  If that
-        lasts longer than any answer is kept back, it is not held against him.
+        that others need.  If the client leaves, a checker that has begun and can tell
+        nevertheless goes on, and what it finds counts; what has not begun does not.  If
+        there is a checker that does not tell, the client has failed, as a crowd that leaves
+        could keep it busy otherwise, unless it has lasted longer than any answer is kept
+        back.
 
         @param address: Where the client is; L{None}: it has no address, and then its
             failures are not held against anybody.
         @return: Who it is, or L{None} if nobody: unknown user, wrong password,
             a checker that failed (that is logged), or too many failures before.
         """
+        network = None if address is None else networkOf(address)
+        credentials = _Credentials(given, network)
         failures = self._failures
-        if failures is None or address is None:
-            identity, isWrong = await self._check(given)
-            self.failed += isWrong
+        if failures is None or network is None:
+            identity, _ = await _onItsOwn(self._check(credentials))
             return identity
-        network = networkOf(address)
         release = await failures.turn(network)
-        try:
-            if failures.isBarred(network):
-                self.barred += 1
-                return None
-            began = failures.clock.seconds()
-            try:
-                identity, isWrong = await self._check(given)
-            except CancelledError:
-                if failures.clock.seconds() - began < LONGEST_DELAY:
-                    failures.count(network)
-                raise
-            self.failed += isWrong
-            if failures.isBarred(network):
-                # Guesses at the same time tell no more than one after the other.
-                self.barred += 1
-                return None
-            # Before the next one's turn comes.
-            delay = failures.count(network) if isWrong else 0.0
-        finally:
+        if failures.isBarred(network):
             release()
-        if isWrong:
+            self.barred += 1
+            return None
+        guarded = self._checkGuarded(credentials, failures, network, release)
+        identity, delay = await _onItsOwn(guarded)
+        if delay is not None:
             await deferLater(failures.clock, delay)
         return identity
 
-    async def _check(self, given: UsernamePassword) -> tuple[Identity | None, bool]:
+    async def _checkGuarded(
+        self,
+        credentials: _Credentials,
+        failures: FailedLogins,
+        network: ClientNetwork,
+        release: Callable[[], None],
+    ) -> tuple[Identity | None, float | None]:
         """
-        Ask the checkers.
+        Ask the checkers, and hold against a network what comes of it.
+
+        @param release: Ends its turn.
+        @return: Who it is, and the seconds until that is to be told, if it is wrong.
+        """
+        began = failures.clock.seconds()
+        try:
+            identity, isWrong = await self._check(credentials)
+        except CancelledError:
+            if failures.clock.seconds() - began < LONGEST_DELAY:
+                failures.count(network)
+            raise
+        else:
+            if failures.isBarred(network):
+                # Guesses at the same time tell no more than one after the other.
+                self.barred += 1
+                return None, None
+            # Before the next one's turn comes.
+            return identity, failures.count(network) if isWrong else None
+        finally:
+            release()
+
+    async def _check(self, credentials: _Credentials) -> tuple[Identity | None, bool]:
+        """
+        Ask the checkers, and count those who are wrong.
 
         @return: Who it is, and whether it is nobody for sure, as all checkers say so.
         """
-        credentials = _Credentials(given)
         isWrong = True
         for checker in self._checkers:
             try:
@@ -191,7 +215,32 @@ class Authenticator:
                 isWrong = False
                 continue
             return Identity(AuthenticationMethod.USERNAME_PASSWORD, name), False
+        self.failed += isWrong
         return None, isWrong
+
+
+def _onItsOwn(work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
+    """
+    Wait for work that may go on when nobody waits for it any more.
+
+    @return: Fires with what comes of it.  Cancelling waits no more, and cancels what the
+        work waits for, which may fire later nevertheless.
+    """
+    going = Deferred.fromCoroutine(work)
+
+    def cancel(waiting: Deferred[_T]) -> None:
+        waiting.errback(CancelledError())
+        going.cancel()
+
+    def over(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+        elif isinstance(result, Failure):
+            result.trap(CancelledError)
+
+    waiting: Deferred[_T] = Deferred(cancel)
+    going.addBoth(over)
+    return waiting
 
 
 def _nameOf(avatarID: bytes | str | tuple[()]) -> bytes:

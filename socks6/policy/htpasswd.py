@@ -4,7 +4,7 @@ Users and passwords that C{htpasswd} has written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,16 +94,20 @@ class HtpasswdChecker(Service):
 
         A user who does not exist costs as much as a password that is wrong.
 
+        @param credentials: May have an C{owner}: those who ask take turns.
         @return: Fires with the user's name, or fails with L{UnauthorizedLogin} or
-            L{TooBusy}.  Cancelled, it verifies nothing that has not been begun.
+            L{TooBusy}.  Cancelled, it verifies nothing that has not been begun, and fails
+            with L{TooBusy}; what has been begun cannot be ended, and comes to its end.
         """
         name, password = octets(credentials.username), octets(credentials.password)
-        return Deferred.fromCoroutine(self._check(name, password))
+        owner = getattr(credentials, "owner", None)
+        return Deferred.fromCoroutine(self._check(name, password, owner))
 
-    async def _check(self, name: bytes, password: bytes) -> bytes | tuple[()]:
+    async def _check(self, name: bytes, password: bytes, owner: Hashable) -> bytes | tuple[()]:
         """
         Find out whether a password is right.
 
+        @param owner: Whose turn it takes.
         @raise UnauthorizedLogin: It is not.
         @raise TooBusy: Nobody knows.
         """
@@ -116,17 +120,34 @@ class HtpasswdChecker(Service):
         if self._remembered.knows(digest):
             return name
         try:
-            isRight = await self._verifier.verify(digest, lambda: hashed.matches(password))
+            isRight = await self._verify(digest, lambda: hashed.matches(password), owner)
         except CancelledError:
             raise
         except Exception as error:
             self._logUnverified(error)
             raise TooBusy from error
+        if isRight is None:
+            raise TooBusy("nobody waits for that any more")
         # The file may have changed meanwhile.
         if known is None or not isRight or self._passwords.users.get(name) != known:
             raise UnauthorizedLogin
         self._remembered.remember(digest)
         return name
+
+    async def _verify(
+        self, digest: bytes, work: Callable[[], bool], owner: Hashable
+    ) -> bool | None:
+        """
+        Verify a password when it is its turn.
+
+        @return: Whether it is right; L{None}: nobody waited for that any more.
+        """
+        try:
+            return await self._verifier.verify(digest, work, owner)
+        except CancelledError:
+            begun = self._verifier.underWay(digest)
+            # The thread is busy in any case, so what it finds may as well count.
+            return None if begun is None else await begun
 
     def stopService(self) -> Deferred[None]:
         """

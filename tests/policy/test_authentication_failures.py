@@ -4,11 +4,12 @@ Tests of L{socks6.policy.authentication}: logins that fail.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+import contextlib
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Any
 
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -178,8 +179,9 @@ class FailureTests(SynchronousTestCase):
 
     def test_cancelChecks(self) -> None:
         """
-        Who leaves while he is checked has failed, and is barred if he does so too often;
-        one who has waited for long has not.
+        Who leaves while he is checked by a checker that does not tell what it would have
+        found has failed, and is barred if he does so too often; one who has waited for long
+        has not.
         """
         self.authenticator = self.guarded(FunctionChecker(lambda _: Deferred()))
         for seconds, isBarred in ((LONGEST_DELAY, False), (LONGEST_DELAY * 0.9, True)):
@@ -195,6 +197,112 @@ class FailureTests(SynchronousTestCase):
             result.cancel()
         self.assertEqual((self.authenticator.failed, self.authenticator.barred), (0, 1))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def telling(self) -> tuple[list[Deferred[bytes]], FunctionChecker]:
+        """
+        Make a checker that tells what it finds though nobody waits for it.
+
+        @return: Where the answers go, and the checker.
+        """
+        answers: list[Deferred[bytes]] = []
+
+        async def find(answer: Deferred[bytes]) -> bytes:
+            with contextlib.suppress(CancelledError):
+                await Deferred()
+            return await answer
+
+        def ask(credentials: object) -> Deferred[bytes]:
+            answers.append(Deferred())
+            return Deferred.fromCoroutine(find(answers[-1]))
+
+        return answers, FunctionChecker(ask)
+
+    def leave(self) -> None:
+        """
+        Leave while a login is checked.
+        """
+        result = self.login()
+        result.cancel()
+        self.failureResultOf(result, CancelledError)
+
+    def test_leaveRight(self) -> None:
+        """
+        Who leaves while his right password is checked has not failed, however often.
+        """
+        answers, checker = self.telling()
+        self.authenticator = self.guarded(checker)
+        for _ in range(9):
+            self.leave()
+            answers[-1].callback(b"ada")
+        self.assertEqual((self.authenticator.failed, self.authenticator.barred), (0, 0))
+        self.leave()
+        self.assertEqual(len(answers), 10)
+
+    def test_leaveWrong(self) -> None:
+        """
+        Who leaves while a wrong one is checked has failed as others have, once it is known.
+        """
+        answers, checker = self.telling()
+        self.authenticator = self.guarded(checker)
+        for _ in range(3):
+            self.leave()
+            answers[-1].errback(UnauthorizedLogin())
+        self.assertIsNone(self.successResultOf(self.login()))
+        self.assertEqual((self.authenticator.failed, self.authenticator.barred), (3, 1))
+        self.assertEqual(len(answers), 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_leaveUnknown(self) -> None:
+        """
+        Who leaves before anybody has looked has not failed.
+        """
+        checker = FunctionChecker(lambda _: Deferred(lambda deferred: deferred.errback(TooBusy())))
+        self.authenticator = self.guarded(checker)
+        for _ in range(9):
+            self.leave()
+        self.assertEqual((self.authenticator.failed, self.authenticator.barred), (0, 0))
+
+    def test_leaveTurn(self) -> None:
+        """
+        Who leaves keeps his turn until it is known: no more are checked at a time than may
+        fail.
+        """
+        answers, checker = self.telling()
+        self.authenticator = self.guarded(checker)
+        for _ in range(3):
+            self.leave()
+        waiting = self.login()
+        self.assertEqual(len(answers), 3)
+        answers[2].errback(UnauthorizedLogin())
+        self.clock.advance(0)
+        self.assertEqual(len(answers), 4)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+
+    def test_leaveUnguarded(self) -> None:
+        """
+        Without anything that counts, who leaves need not wait for what is found, either.
+        """
+        answers, checker = self.telling()
+        self.authenticator = Authenticator([checker])
+        self.leave()
+        answers[0].errback(UnauthorizedLogin())
+        self.assertEqual(self.authenticator.failed, 1)
+
+    def test_owner(self) -> None:
+        """
+        A checker can tell whom a login counts against: the network.
+        """
+        owners: list[object] = []
+
+        def note(credentials: Any) -> Deferred[bytes]:
+            owners.append(credentials.owner)
+            return succeed(b"ada")
+
+        self.authenticator = self.guarded(FunctionChecker(note))
+        for address in (self.HERE, IPv6Address("2001:db8::9"), None):
+            self.successResultOf(self.login(ADA, address))
+        self.assertEqual(owners, [self.HERE, IPv6Network("2001:db8::/64"), None])
 
     def test_cancelDelay(self) -> None:
         """

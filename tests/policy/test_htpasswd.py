@@ -212,14 +212,54 @@ class HtpasswdCheckerTests(SynchronousTestCase):
 
     def test_cancel(self) -> None:
         """
-        What nobody waits for is not verified; that is no failure of ours.
+        What nobody waits for is not verified, and neither right nor wrong; that is no
+        failure of ours.
         """
         first, second = self.ask(), self.ask(b"eve")
         second.cancel()
-        self.failureResultOf(second, CancelledError)
+        self.failureResultOf(second, TooBusy)
         self.assertEqual(self.threads.runAll(), 1)
         self.successResultOf(first)
         self.assertEqual(self.lines, [])
+
+    def test_cancelBegun(self) -> None:
+        """
+        What has been begun comes to its end, and is remembered.
+        """
+        right = self.ask()
+        right.cancel()
+        self.assertNoResult(right)
+        self.threads.runAll()
+        self.assertEqual(self.successResultOf(right), b"ada")
+        self.assertEqual(self.login(), (b"ada", 0))
+        wrong = self.ask(b"ada", b"wrong")
+        wrong.cancel()
+        self.threads.runAll()
+        self.failureResultOf(wrong, UnauthorizedLogin)
+
+    def test_cancelTwice(self) -> None:
+        """
+        Whoever insists waits no more.
+        """
+        result = self.ask()
+        result.cancel()
+        result.cancel()
+        self.failureResultOf(result, CancelledError)
+        self.assertEqual(self.threads.runAll(), 1)
+        self.assertEqual(self.lines, [])
+
+    def test_turns(self) -> None:
+        """
+        Those whom credentials count against take turns.
+        """
+        order: list[bytes] = []
+        for password, owner in ((b"1", "eve"), (b"2", "eve"), (b"3", "eve"), (b"4", "ada")):
+            credentials: Any = UsernamePassword(b"ada", password)
+            credentials.owner = owner
+            result = self.checker.requestAvatarId(credentials)
+            result.addErrback(lambda _, word: order.append(word), password)
+        self.threads.runAll()
+        self.assertEqual(order, [b"1", b"4", b"2", b"3"])
 
     def test_busy(self) -> None:
         """

@@ -37,11 +37,11 @@ class VerifierTests(SynchronousTestCase):
 
         return work
 
-    def verify(self, key: bytes, isRight: bool = True) -> Deferred[bool]:
+    def verify(self, key: bytes, isRight: bool = True, owner: object = None) -> Deferred[bool]:
         """
         Verify something.
         """
-        return self.verifier.verify(key, self.work(key, isRight))
+        return self.verifier.verify(key, self.work(key, isRight), owner)
 
     def test_results(self) -> None:
         """
@@ -98,6 +98,65 @@ class VerifierTests(SynchronousTestCase):
         for result in (*results, joined):
             self.successResultOf(result)
         self.assertNotIn(b"5", self.begun)
+
+    def test_turns(self) -> None:
+        """
+        Those who ask take turns, however much one of them asks for.
+        """
+        results = [self.verify(b"%d" % number, owner="eve") for number in range(5)]
+        first = self.verify(b"first", owner="ada")
+        second = self.verify(b"second", owner="zoe")
+        # Of those who wait, eve has the most.
+        for result in results[3:]:
+            self.failureResultOf(result, TooBusy)
+        self.threads.runAll()
+        self.assertEqual(self.begun, [b"0", b"1", b"first", b"second", b"2"])
+        self.successResultOf(first)
+        self.successResultOf(second)
+
+    def test_othersLine(self) -> None:
+        """
+        Who asks for the same as somebody else does not wait in his line, and it is verified
+        once.
+        """
+        results = [self.verify(b"%d" % number, owner="eve") for number in range(4)]
+        results.append(self.verify(b"3", owner="ada"))
+        self.threads.runAll()
+        self.assertEqual(self.begun, [b"0", b"1", b"3", b"2"])
+        for result in results:
+            self.successResultOf(result)
+
+    def test_shed(self) -> None:
+        """
+        When too many wait, the last of whoever has most is refused, and not a newcomer; who
+        waits for the same with somebody else is not refused with him.
+        """
+        results = [self.verify(b"%d" % number, owner="eve") for number in range(5)]
+        joined = self.verify(b"4", owner="ada")
+        self.failureResultOf(results.pop(), TooBusy)
+        refused = self.verify(b"5", owner="eve")
+        self.failureResultOf(refused, TooBusy)
+        self.threads.runAll()
+        for result in (*results, joined):
+            self.successResultOf(result)
+        self.assertEqual(sorted(self.begun), [b"0", b"1", b"2", b"3", b"4"])
+
+    def test_underWay(self) -> None:
+        """
+        What has begun can be waited for again, and what has not cannot.
+        """
+        first = self.verify(b"1", False)
+        for key in (b"2", b"3"):
+            self.verify(key)
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        again = self.verifier.underWay(b"1")
+        assert again is not None
+        for key in (b"3", b"4"):
+            self.assertIsNone(self.verifier.underWay(key))
+        self.threads.runAll()
+        self.assertIs(self.successResultOf(again), False)
+        self.assertIsNone(self.verifier.underWay(b"1"))
 
     def test_once(self) -> None:
         """
