@@ -27,7 +27,8 @@ class FairQueue(Generic[_K]):
         @param maxWaiting: Pieces that may wait, see L{shed}.
         @param sparing: Whether somebody who has as many places as are free gets no more,
             so that newcomers find one, whatever holds the others: alone somebody gets half
-            of them, and n who want all they can get have one part in n + 1 each.
+            of them, the next one half of the rest.  Once those have ended that began so, n
+            who want all they can get have one part in n + 1 each.
         """
         self.waiting = 0
         self._places = places
