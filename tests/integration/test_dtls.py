@@ -325,7 +325,9 @@ class LossTests(ProxyTestCase):
         chain = server.with_name("chain.pem")
         chain.write_bytes(server.read_bytes() + authority.path.read_bytes() * 4)
         nobody = OutboundFailed(ReplyCode.HOST_UNREACHABLE, "there are no names here")
-        associations = Associations(reactor, BindPolicy(), DEFAULT_CODEC, lambda name: fail(nobody))
+        associations = Associations(
+            reactor, BindPolicy(), DEFAULT_CODEC, lambda name, owner: fail(nobody)
+        )
         handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         handle.bind(("127.0.0.1", 0))
         self.place = handle.getsockname()
