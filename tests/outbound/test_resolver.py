@@ -12,146 +12,18 @@ from threading import Event
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from socks6.interfaces import OutboundFailed
 from socks6.outbound.resolver import ThreadedResolver
-from socks6.values.address import IPAddress
-from socks6.values.codes import ReplyCode
+from tests.outbound.resolving import Receiver, ResolverTestCase
 
 
-class FakePool:
-    """
-    A thread pool whose threads run when the test wants them to.
-    """
-
-    started = False
-
-    def __init__(self) -> None:
-        self.work: list[Callable[[], object]] = []
-        self.error: RuntimeError | None = None
-
-    def start(self) -> None:
-        """
-        Take note.
-        """
-        self.started = True
-
-    def callInThread(self, function: Callable[..., object], *arguments: object) -> None:
-        """
-        Keep the work.
-        """
-        if self.error is not None:
-            raise self.error
-        self.work.append(lambda: function(*arguments))
-
-    def run(self) -> None:
-        """
-        Do the first piece of work.
-        """
-        self.work.pop(0)()
-
-
-class Receiver:
-    """
-    Takes note of what it is told.
-    """
-
-    def __init__(self) -> None:
-        self.found: list[object] = []
-        self.complete = False
-        self.resolution: IHostResolution
-
-    def resolutionBegan(self, resolution: IHostResolution) -> None:
-        """
-        Keep the resolution.
-        """
-        self.resolution = resolution
-
-    def addressResolved(self, address: IAddress) -> None:
-        """
-        Keep the address.
-        """
-        self.found.append(address)
-
-    def resolutionComplete(self) -> None:
-        """
-        Take note of the end.
-        """
-        self.complete = True
-
-
-class Reactor:
-    """
-    Takes results out of threads.
-
-    @ivar calls: What came of those that there were not.
-    """
-
-    def __init__(self, pool: FakePool) -> None:
-        """
-        @param pool: Where the threads are.
-        """
-        self.calls: list[Callable[[], object]] = []
-        self._pool = pool
-
-    def callFromThread(self, function: Callable[..., object], *arguments: object) -> None:
-        """
-        Take them, at once if there are threads.
-        """
-        if self._pool.error is None:
-            function(*arguments)
-        else:
-            self.calls.append(lambda: function(*arguments))
-
-    def runCalls(self) -> int:
-        """
-        Take what is left.
-
-        @return: How many these were.
-        """
-        for call in self.calls:
-            call()
-        return len(self.calls)
-
-
-class ThreadedResolverTests(SynchronousTestCase):
+class ThreadedResolverTests(ResolverTestCase):
     """
     Names are looked up by the system, in threads.
     """
-
-    def setUp(self) -> None:
-        self.asked: list[str] = []
-        self.answer: Any = []
-        self.patch(socket, "getaddrinfo", self.getaddrinfo)
-        self.pool = FakePool()
-        self.reactor = Reactor(self.pool)
-        reactor: Any = self.reactor
-        self.resolver = ThreadedResolver(reactor, threads=4, maxWaiting=3)
-        self.patch(self.resolver, "_pool", self.pool)
-
-    def getaddrinfo(self, name: str, *arguments: object, **options: object) -> Any:
-        """
-        Answer as the test wants it.
-        """
-        self.asked.append(name)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def ask(self, name: str = "host.example") -> Receiver:
-        """
-        Ask for a name.
-        """
-        receiver: Any = Receiver()
-        resolution = self.resolver.resolveHostName(receiver, name)
-        self.assertIs(receiver.resolution, resolution)
-        self.assertEqual(resolution.name, name)
-        asked: Receiver = receiver
-        return asked
 
     def test_interfaces(self) -> None:
         """
@@ -203,21 +75,6 @@ class ThreadedResolverTests(SynchronousTestCase):
             self.assertEqual((receiver.found, receiver.complete), ([], True), repr(error))
         self.assertEqual(messages, ["[Errno 24] Too many open files", "label too long"])
 
-    def lookUp(self, name: str, owner: bytes | None = None) -> Deferred[list[IPAddress]]:
-        """
-        Look a name up for somebody.
-        """
-        found = self.resolver.lookUp(name, owner)
-        found.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        return found
-
-    def runAll(self) -> None:
-        """
-        Let the system answer all that it is asked.
-        """
-        while self.pool.work:
-            self.pool.run()
-
     def test_begin(self) -> None:
         """
         There are no threads before a name is looked up.
@@ -261,140 +118,6 @@ class ThreadedResolverTests(SynchronousTestCase):
         first.resolution.cancel()
         self.pool.run()
         self.assertEqual((first.complete, second.complete), (False, True))
-
-    def test_half(self) -> None:
-        """
-        Nobody gets more than half of the threads, though nobody else wants them; and what
-        has been asked counts until the system answers, though nobody waits for it.
-        """
-        waiting = [self.lookUp(f"{number}.example", b"eve") for number in range(5)]
-        self.assertEqual(len(self.pool.work), 2)
-        for each in waiting[:2]:
-            each.cancel()
-        self.assertEqual(len(self.pool.work), 2)
-        self.pool.run()
-        self.assertEqual(len(self.pool.work), 2)
-        self.runAll()
-        for each in waiting[2:]:
-            self.assertEqual(self.successResultOf(each), [])
-        self.assertEqual(self.asked, [f"{number}.example" for number in range(5)])
-
-    def test_newcomer(self) -> None:
-        """
-        Who comes behind somebody with much to ask has a thread at once or, if all are
-        taken, the next one.
-        """
-        for owner, names in ((b"eve", 3), (b"eva", 2)):
-            for number in range(names):
-                self.lookUp(f"{number}.{owner.decode()}.example", owner)
-        first = self.lookUp("first.example", b"ada")
-        self.assertEqual(len(self.pool.work), 4)
-        second = self.lookUp("second.example", b"zoe")
-        self.pool.run()
-        self.assertEqual(len(self.pool.work), 4)
-        del self.pool.work[:2]
-        self.pool.run()
-        self.pool.run()
-        self.assertEqual(self.asked, ["0.eve.example", "first.example", "second.example"])
-        self.successResultOf(first)
-        self.successResultOf(second)
-
-    def test_othersLine(self) -> None:
-        """
-        Who asks for a name for which somebody else waits does not wait in his line.
-        """
-        for number in range(4):
-            self.lookUp(f"{number}.example", b"eve")
-        found = self.lookUp("3.example", b"ada")
-        self.assertEqual(len(self.pool.work), 3)
-        self.pool.work.pop()()
-        self.successResultOf(found)
-        self.runAll()
-        self.assertEqual(self.asked.count("3.example"), 1)
-
-    def test_abandoned(self) -> None:
-        """
-        A name that nobody waits for any more when it is its turn is not looked up.
-        """
-        for number in range(2):
-            self.lookUp(f"{number}.example")
-        first, second = self.lookUp("2.example"), self.lookUp("2.example")
-        other = self.lookUp("3.example")
-        other.cancel()
-        first.cancel()
-        self.runAll()
-        self.assertEqual(self.asked, ["0.example", "1.example", "2.example"])
-        self.successResultOf(second)
-        self.assertEqual(self.resolver._lookups, {})
-
-    def test_rejoined(self) -> None:
-        """
-        Who asks for a name that is being looked up though nobody waits for it takes no
-        second thread.
-        """
-        self.ask().resolution.cancel()
-        later = self.ask()
-        self.assertEqual(len(self.pool.work), 1)
-        self.pool.run()
-        self.assertEqual((self.asked, later.complete), (["host.example"], True))
-
-    def test_bounded(self) -> None:
-        """
-        When too many names wait, one more is refused, and taken again when there are
-        fewer.
-        """
-        for number in range(5):
-            self.lookUp(f"{number}.example", b"eve")
-        refused = [self.resolver.lookUp("5.example", b"eve") for _ in range(2)]
-        for each in refused:
-            error = self.failureResultOf(each, OutboundFailed).value
-            self.assertEqual(error.replyCode, ReplyCode.GENERAL_FAILURE)
-            self.assertIn("too many names", error.reason)
-        joined = self.lookUp("4.example", b"eve")
-        self.pool.run()
-        taken = self.lookUp("5.example", b"eve")
-        self.runAll()
-        self.successResultOf(joined)
-        self.successResultOf(taken)
-        self.assertEqual(self.resolver._lookups, {})
-
-    def test_longestLine(self) -> None:
-        """
-        A newcomer is not the one who is refused, but the last name of whoever has most.
-        """
-        waiting = [self.resolver.lookUp(f"{number}.example", b"eve") for number in range(5)]
-        self.lookUp("first.example", b"ada")
-        self.lookUp("second.example", b"ada")
-        self.failureResultOf(waiting.pop(), OutboundFailed)
-        self.runAll()
-        for each in waiting:
-            self.successResultOf(each)
-        self.assertIn("second.example", self.asked)
-
-    def test_refusedReceiver(self) -> None:
-        """
-        A receiver can only be told that there are no addresses.
-        """
-        for number in range(5):
-            self.ask(f"{number}.example")
-        refused = self.ask("5.example")
-        self.assertEqual((refused.found, refused.complete), ([], True))
-
-    def test_noThread(self) -> None:
-        """
-        Where the system has no thread for us, names are refused, and looked up again when
-        it has.
-        """
-        self.pool.error = RuntimeError("can't start new thread")
-        found = [self.resolver.lookUp("a.example"), self.resolver.lookUp("b.example", b"ada")]
-        self.assertEqual(self.reactor.runCalls(), 2)
-        for each in found:
-            error = self.failureResultOf(each, OutboundFailed).value
-            self.assertEqual(error.replyCode, ReplyCode.GENERAL_FAILURE)
-        self.pool.error = None
-        later = self.resolver.lookUp("a.example")
-        self.runAll()
-        self.successResultOf(later)
 
 
 class ThreadsTests(SynchronousTestCase):
