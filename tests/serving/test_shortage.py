@@ -4,6 +4,8 @@ Tests of L{socks6.serving.shortage}.
 
 from __future__ import annotations
 
+import gc
+
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
@@ -229,6 +231,23 @@ class ShortageTests(LineTestCase):
         self.assertTrue(leg.lost and remote.ended)
         remote.end()
         self.assertEqual(self.factory.openCount, 0)
+
+    def test_garbage(self) -> None:
+        """
+        Whenever half of them have gone and memory is scarce all the same, garbage is looked for,
+        once.
+        """
+        looked: list[int] = []
+        self.patch(gc, "collect", lambda: looked.append(1))
+        tunnels = [self.stuckTunnel(2) for _ in range(4)]
+        self.look()
+        self.used = 85 * MEGA
+        for (client, remote), count in zip(tunnels[:3], (0, 1, 2), strict=True):
+            for end in (client, remote):
+                end.connection.abortConnection()
+            for _ in range(2):
+                self.look()
+            self.assertEqual(len(looked), count)
 
     def test_nothingToWatch(self) -> None:
         """
