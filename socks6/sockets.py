@@ -59,7 +59,7 @@ class TransportWrapper:
     transport: Any
 
 
-def _layers(transport: ITransport) -> Iterator[ITransport]:
+def layers(transport: ITransport) -> Iterator[ITransport]:
     """
     Walk from a transport through its wrappers (TLS, PROXY protocol, a tunnel) down
     to the one under them all.
@@ -78,7 +78,7 @@ def _lowest(transport: ITransport) -> ITransport:
     if isinstance(transport, Connection):
         # As it is most often.
         return transport
-    *_, lowest = _layers(transport)
+    *_, lowest = layers(transport)
     return lowest
 
 
@@ -106,7 +106,7 @@ def isEncrypted(transport: ITransport) -> bool:
     if isinstance(transport, Connection):
         # startTLS and connectSSL hide it within.
         return ISSLTransport.providedBy(transport)
-    *wrappers, lowest = _layers(transport)
+    *wrappers, lowest = layers(transport)
     return ISSLTransport.providedBy(lowest) or any(
         isinstance(wrapper, TLSMemoryBIOProtocol) for wrapper in wrappers
     )
@@ -116,7 +116,7 @@ def hasLayer(transport: ITransport, kind: type[object]) -> bool:
     """
     Tell whether a wrapper of some kind is between a transport and its socket.
     """
-    return any(isinstance(layer, kind) for layer in _layers(transport))
+    return any(isinstance(layer, kind) for layer in layers(transport))
 
 
 def canHalfClose(transport: ITransport) -> bool:
@@ -139,8 +139,8 @@ def hearHalfClose(transport: ITransport, protocol: IHalfCloseableProtocol) -> No
     """
     if isinstance(transport, Connection) or not canHalfClose(transport):
         return
-    layers: list[Any] = list(_layers(transport))
-    for wrapper in layers[:-1]:
+    found: list[Any] = list(layers(transport))
+    for wrapper in found[:-1]:
         wrapper.readConnectionLost = protocol.readConnectionLost
         wrapper.writeConnectionLost = protocol.writeConnectionLost
         alsoProvides(wrapper, IHalfCloseableProtocol)

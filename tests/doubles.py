@@ -268,6 +268,9 @@ class MemoryPipePool(PipePool):
         assert not pipe.held
         self.lent.remove(pipe)
 
+    def discard(self, pipe: Any) -> None:
+        self.lent.remove(pipe)
+
 
 class Network(MemoryReactorClock):
     """

@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import skipUnless
 
+from OpenSSL import SSL
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -54,6 +56,14 @@ class Listener:
 
     def connectionLost(self, reason: Failure) -> None:
         self.heard.append("lost")
+
+
+def failToRead(listener: Listener) -> None:
+    """
+    Have no memory to read with.
+    """
+    listener.heard.append("can be read")
+    raise MemoryError
 
 
 @skipUnless(HAS_EPOLL, "this system has no epoll")
@@ -137,6 +147,66 @@ class StaleEventTests(SynchronousTestCase):
         self.reactor.doIteration(0)
         self.assertEqual([each.heard for each in listeners], [["can be read"]] * 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_noMemory(self) -> None:
+        """
+        One that needs memory which is not there is closed, in Python's words or OpenSSL's, and
+        no log is written.
+        """
+
+        def need(listener: Listener) -> None:
+            raise MemoryError
+
+        def encrypt(listener: Listener) -> None:
+            raise SSL.Error([("common libcrypto routines", "", "malloc failure")])
+
+        ignoreStaleEvents(self.reactor, lambda: True)
+        for happened in need, encrypt:
+            listener, end = self.listener(happened)
+            end.sendall(b"x")
+            self.reactor.doIteration(0)
+            # That happened after it had begun to read.
+            self.assertEqual(listener.heard, ["can be read", "lost"])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_noMemoryToRead(self) -> None:
+        """
+        One that has lost nothing may read once more, if there is going to be memory.
+        """
+
+        for isHopeful, heard in ((True, ["can be read"] * 2), (False, ["can be read", "lost"])):
+            ignoreStaleEvents(self.reactor, [isHopeful, isHopeful].pop)
+            listener, end = self.listener(lambda listener: None)
+            self.patch(listener, "doRead", partial(failToRead, listener))
+            end.sendall(b"x")
+            for _ in range(2):
+                self.reactor.doIteration(0)
+            self.reactor.removeReader(listener)
+            self.assertEqual(listener.heard, heard)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_noMemoryToClose(self) -> None:
+        """
+        If there is none to close one with, others still hear what happens.
+        """
+        asked: list[str] = []
+
+        def noMemory() -> bool:
+            asked.append("memory")
+            return False
+
+        def fail(listener: Any) -> None:
+            listener.connectionLost = fail
+            raise MemoryError
+
+        ignoreStaleEvents(self.reactor, noMemory)
+        one, end = self.listener(fail)
+        two, other = self.listener(lambda listener: None)
+        end.sendall(b"x")
+        other.sendall(b"x")
+        self.reactor.doIteration(0)
+        self.assertEqual((one.heard, two.heard), (["can be read"], ["can be read"]))
+        self.assertEqual(asked, ["memory"] * 2)
 
     def test_waits(self) -> None:
         """

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
+from socks6.memory import RESERVE
 from socks6.sockets import hasUnsent, isPlain
 
 #: Why connections are lost that we have closed.
@@ -41,6 +42,10 @@ def read(transport: Any) -> None:
         except BlockingIOError:
             return
         except OSError:
+            transport.abortConnection()
+            return
+        except MemoryError:
+            RESERVE.ranOut()
             transport.abortConnection()
             return
         if octets:

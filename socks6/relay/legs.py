@@ -16,6 +16,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from socks6.relay.buffers import forgetUnsent
 from socks6.sockets import hearHalfClose, prepareForRelay
 from socks6.text import errorWords
 
@@ -122,6 +123,8 @@ class LegProtocol(Protocol):
         """
         self.lost = True
         receiver, self.receiver = self.receiver, NOBODY
+        if self.transport is not None:
+            forgetUnsent(self.transport)
         receiver.connectionLost(reason)
 
     def abort(self) -> None:

@@ -134,6 +134,13 @@ class PipePool:
         else:
             pipe.close()
 
+    def discard(self, pipe: Pipe) -> None:
+        """
+        Take one back with all that is in it.
+        """
+        self._lent -= 1
+        pipe.close()
+
     def close(self) -> None:
         """
         Close those that nobody uses.

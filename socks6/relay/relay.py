@@ -164,6 +164,13 @@ class Relay:
         return self._up.shortcut is not None or self._down.shortcut is not None
 
     @property
+    def legs(self) -> tuple[LegProtocol, LegProtocol]:
+        """
+        Give the connections with the client and with the remote host.
+        """
+        return self._up.source, self._down.source
+
+    @property
     def remoteTransport(self) -> Any:
         """
         Give the transport of the connection with the remote host.

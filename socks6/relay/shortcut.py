@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import main, unix
 from twisted.internet.tcp import Connection
 
+from socks6.memory import RESERVE
 from socks6.relay.atonce import write, writeIdle
 from socks6.relay.pipes import SIZE, Pipe, PipePool
 from socks6.sockets import hasUnsent, isPlain
@@ -106,10 +107,20 @@ class Shortcut:
         pipe, self._pipe = self._pipe, None
         if pipe is None:
             return
-        # Whoever has aborted the destination has replaced it.
-        if self._destination.__dict__.get("doWrite") is self._doWrite:
-            del self._destination.doWrite
-        self._destination.write(pipe.takeAll())
+        if self._destination.__dict__.get("doWrite") is not self._doWrite:
+            # Whoever has aborted the destination has replaced it, and nothing leaves any more.
+            self._pool.discard(pipe)
+            return
+        del self._destination.doWrite
+        try:
+            octets = pipe.takeAll()
+        except MemoryError:
+            # There is no way for it, and nothing may follow what is lost.
+            RESERVE.ranOut()
+            self._pool.discard(pipe)
+            self._destination.abortConnection()
+            return
+        self._destination.write(octets)
         self._pool.give(pipe)
         if not hasUnsent(self._destination):
             # It takes nothing any more, and is not to ask for it either.
@@ -146,6 +157,9 @@ class Shortcut:
             return None
         except OSError:
             return main.CONNECTION_LOST
+        except MemoryError:
+            # Nothing is lost so far.
+            return None if RESERVE.ranOut() else main.CONNECTION_LOST
         if not octets:
             # What the reactor would do, which would look for it first.
             source.stopReading()

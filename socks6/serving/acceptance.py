@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 
+from socks6.memory import RESERVE
 from socks6.serving.gate import Gate
 
 #: Connections that are closed in one turn of the reactor.
@@ -70,6 +71,10 @@ class GatedSocket(socket.socket):
                 if error.errno not in _EXHAUSTED:
                     raise
                 self._exhausted(error.errno)
+                break
+            except MemoryError:
+                RESERVE.ranOut()
+                self._exhausted(errno.ENOMEM)
                 break
             if self._gate.admits(address, self._isBalanced):
                 return handle, address

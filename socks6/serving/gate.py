@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -38,7 +39,10 @@ class Gate:
 
     @ivar refused: How many were turned away, by what there was too much of:
         C{connections}, C{client}, C{handshakes} (the new one was refused), C{silent} (an
-        old one was dropped), C{system} (how often it could give us no more).
+        old one was dropped), C{system} (how often it could give us no more), C{memory}
+        (there was too little for a new one), C{buffers} (one was cut for whom much was kept).
+    @ivar lacksMemory: Says why there is no memory for somebody new, if there is none;
+        L{None}: nobody looks.
     """
 
     _log = Logger()
@@ -50,6 +54,7 @@ class Gate:
         self._limits = limits
         self._lines = LineQuota(clock, REFUSAL_LINES, REFUSAL_PERIOD, self._moreRefused)
         self.refused: Counter[str] = Counter()
+        self.lacksMemory: Callable[[], str | None] | None = None
         self._connections: set[ClientProtocol] = set()
         #: Whom connections count against, and how many there are.
         self._clients: dict[ClientProtocol, ClientNetwork] = {}
@@ -68,6 +73,10 @@ class Gate:
         @param isBalanced: Whether that is a load balancer, so that it says nothing of
             the client.
         """
+        complaint = None if self.lacksMemory is None else self.lacksMemory()
+        if complaint is not None:
+            self._refuse("memory", complaint, address)
+            return False
         limits = self._limits
         if limits.connections is not None and len(self._connections) >= limits.connections:
             self._refuse("connections", f"there are {limits.connections} connections", address)

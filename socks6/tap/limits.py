@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+
+from socks6.serving.factory import ServingFactory
 from socks6.serving.limits import Limits
+from socks6.serving.shortage import MemoryService
 from socks6.tap.readings import number
 
 #: More than any machine has.
@@ -18,6 +22,9 @@ _MANY = 2**31 - 1
 
 #: The most that kernels take, in seconds.
 _MAX_KEEPALIVE = 32767
+
+#: Octets of memory with which a process can serve somebody.
+_LEAST_MEMORY = 10**8
 
 _RATE = re.compile(r"([0-9]{1,15})([kMG]?)")
 
@@ -38,6 +45,19 @@ def _rate(option: str, text: str) -> int:
             f"--{option} {text!r} is not a number of octets per second from 1024 on, like"
             " 500k or 10M"
         )
+    return value
+
+
+def _size(option: str, text: str) -> int:
+    """
+    Read a number of octets of memory.
+
+    @raise ValueError: It is none, or less than the proxy takes when nobody is there.
+    """
+    match = _RATE.fullmatch(text)
+    value = int(match[1]) * _FACTORS[match[2]] if match is not None else 0
+    if value < _LEAST_MEMORY:
+        raise ValueError(f"--{option} {text!r} is not a number of octets from 100M on, like 2G")
     return value
 
 
@@ -96,6 +116,13 @@ class LimitOptions(dict[str, Any]):
             "The same for one client [default: no limit].",
             partial(_rate, "bandwidth-per-client"),
         ],
+        [
+            "max-memory",
+            None,
+            None,
+            "Octets of memory, like 500M; also what the system sets [default: that alone].",
+            partial(_size, "max-memory"),
+        ],
         _most("keepalive", _MAX_KEEPALIVE, 120, "Seconds of silence until a peer is probed."),
         [
             "drain-timeout",
@@ -106,15 +133,24 @@ class LimitOptions(dict[str, Any]):
         ],
     ]
 
+    def _share(self, name: str) -> int | None:
+        """
+        Tell how much each of several processes has of what is for all.
+        """
+        whole: int | None = self[name]
+        return None if whole is None else math.ceil(whole / self["workers"])
+
+    def memoryService(self, clock: IReactorTime, factory: ServingFactory) -> MemoryService:
+        """
+        Make what looks at the memory.
+        """
+        return MemoryService(clock, factory, self._share("max-memory"))
+
     def limits(self) -> Limits:
         """
-        Say it to the proxy: each of several processes has its share of what is for all.
+        Say it to the proxy.
         """
-
-        def share(name: str) -> int | None:
-            whole: int | None = self[name]
-            return None if whole is None else math.ceil(whole / self["workers"])
-
+        share = self._share
         return Limits(
             connections=share("max-connections"),
             perClient=self["max-connections-per-client"],

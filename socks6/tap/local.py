@@ -17,7 +17,9 @@ from socks6.client.urls import PROXY_VARIABLE, ProxyURL, passwordInEnvironment
 from socks6.listening import endpointDescription
 from socks6.local.isolation import Isolation
 from socks6.local.service import localService
+from socks6.memory import RESERVE
 from socks6.serving.service import ListeningService
+from socks6.serving.shortage import MemoryService
 from socks6.staleevents import ignoreStaleEvents
 from socks6.tap.accesslog import AccessLogOptions
 from socks6.tap.common import CommonOptions
@@ -162,7 +164,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = _reactor
     raiseDescriptorLimit(reactor)
-    ignoreStaleEvents(reactor)
+    ignoreStaleEvents(reactor, RESERVE.ranOut)
     service = CommandLineService(options)
     isolations = options.isolations
     proxies = [upstreamProxy(reactor, url) for url in options.proxies]
@@ -186,5 +188,8 @@ def makeService(options: Options) -> IService:
     )
     local.setServiceParent(service)
     factories = [each.factory for each in local if isinstance(each, ListeningService)]
+    for factory in factories:
+        memory = MemoryService(reactor, factory)
+        memory.setServiceParent(service)  # type: ignore[no-untyped-call]
     options.addMetrics(reactor, service, factories, [])
     return service

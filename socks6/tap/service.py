@@ -11,6 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
+from socks6.memory import RESERVE
 from socks6.server.service import proxyService
 from socks6.server.tls import TLSServerEndpoint
 from socks6.staleevents import ignoreStaleEvents
@@ -31,7 +32,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = _reactor
     raiseDescriptorLimit(reactor)
-    ignoreStaleEvents(reactor)
+    ignoreStaleEvents(reactor, RESERVE.ranOut)
     if options.areMany and options.briefing is None:
         return WorkersService(reactor, options)
     listener: Any = options.listener(reactor)
@@ -91,6 +92,8 @@ def makeService(options: Options) -> IService:
         ownPlaces=places,
     )
     proxy.setServiceParent(service)  # type: ignore[no-untyped-call]
+    memory = options.memoryService(reactor, proxy.factory)
+    memory.setServiceParent(service)  # type: ignore[no-untyped-call]
     admin = options.adminPage(reactor, proxy.factory, sessions, places)
     if admin is not None:
         admin.setServiceParent(service)

@@ -239,6 +239,28 @@ class AcceptanceTests(SynchronousTestCase):
             port.doRead()
         self.assertEqual(len(self.protocols), 3)
 
+    def test_noMemory(self) -> None:
+        """
+        If this process has no memory to accept with, the port is left alone as well, and goes
+        on.
+        """
+        port = self.listen()
+        client = self.dial(port)
+        accept = self.gated._accept
+
+        def fail() -> tuple[int, Any]:
+            raise MemoryError
+
+        self.patch(self.gated, "_accept", fail)
+        port.doRead()
+        self.assertNotIn(port, self.reactor.reading)
+        self.assertIn("Cannot allocate memory", self.lines[-1])
+        self.patch(self.gated, "_accept", accept)
+        self.reactor.advance(PAUSE)
+        port.doRead()
+        self.assertEqual(len(self.protocols), 1)
+        client.close()
+
     def test_stopsInPause(self) -> None:
         """
         A port that is left alone can be closed.

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.testing import StringTransport
 
+from socks6.memory import RESERVE
 from socks6.relay.atonce import close, endOutput, read, write
 from socks6.relay.legs import LegProtocol
 from tests.relay.test_legs import Recorder
@@ -56,6 +57,21 @@ class AtOnceTests(MemoryTestCase):
         self.network.spin()
         self.assertEqual(len(self.recorder.notes), 2)
         self.assertOver()
+
+    def test_readWithoutMemory(self) -> None:
+        """
+        A connection for which there is no memory is given up.
+        """
+
+        def receive(count: int) -> bytes:
+            raise MemoryError
+
+        before = RESERVE.count
+        self.patch(self.transport.socket, "recv", receive)
+        read(self.transport)
+        self.network.spin()
+        self.assertTrue(self.peer.wasReset)
+        self.assertEqual(RESERVE.count, before + 1)
 
     def test_readClosing(self) -> None:
         """

@@ -4,8 +4,12 @@ Tests of L{socks6.relay.shortcut}.
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
 
+from socks6.memory import RESERVE
 from socks6.relay.legs import LegProtocol
 from socks6.relay.shortcut import canShorten
 from tests.doubles import MemoryPipePool, Peer
@@ -230,6 +234,51 @@ class ShortcutTests(ShortCase):
         self.assertEqual(self.pool.lent, [])
         self.assertTrue(client.isClosed and remote.isClosed)
         self.assertEqual(len(self.results), 1)
+
+    def test_heldUpWithoutMemory(self) -> None:
+        """
+        If there is no memory to take the ordinary way with what is held up, the tunnel ends,
+        and the pipe is given back.
+        """
+
+        def takeAll() -> bytes:
+            raise MemoryError
+
+        client, remote = self.heldUp()
+        (pipe,) = self.pool.lent
+        self.patch(pipe, "takeAll", takeAll)
+        self.lastRelay._up.leaveShortcut()
+        self.assertEqual(self.pool.lent, [])
+        self.network.spin()
+        self.network.elapse(0)
+        self.assertTrue(remote.wasReset)
+        client.end()
+        self.assertTrue(client.isClosed)
+        self.assertEqual(len(self.results), 1)
+
+    def test_readWithoutMemory(self) -> None:
+        """
+        If there is none to read with, nothing is lost where there is going to be some;
+        otherwise the tunnel ends.
+        """
+
+        def receive(count: int) -> bytes:
+            raise MemoryError
+
+        client, remote = self.start()
+        handle: Any = client.socket
+        original = handle.recv
+        hopes = [True, False]
+        self.patch(RESERVE, "hearers", [lambda: hopes.pop(0)])
+        client.socket.input += b"something"
+        handle.recv = receive
+        self.assertIs(client.connection.doRead(), None)
+        handle.recv = original
+        client.connection.doRead()
+        self.assertEqual(remote.take(), b"something")
+        handle.recv = receive
+        self.assertIs(client.connection.doRead(), CONNECTION_LOST)
+        handle.recv = original
 
     def test_noPipes(self) -> None:
         """

@@ -4,6 +4,9 @@ Tests of L{socks6.tap.limits}.
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+
+from socks6.serving.factory import ServingFactory
 from socks6.serving.limits import Limits
 from tests.tap.harness import OptionsTestCase, ServiceTestCase, parse
 
@@ -40,6 +43,26 @@ class LimitTests(OptionsTestCase):
         """
         for text, rate in (("1024", 1024), ("2k", 2000), ("3M", 3 * 10**6), ("1G", 10**9)):
             self.assertEqual(parse(f"--bandwidth={text}").limits().bandwidth, rate)
+
+    def test_memory(self) -> None:
+        """
+        Memory is told in octets, or thousands, millions or milliards of them; each of several
+        processes has its share.
+        """
+        self.assertIs(parse()["max-memory"], None)
+        for text, size in (("100M", 10**8), ("2G", 2 * 10**9), ("123456789", 123456789)):
+            self.assertEqual(parse(f"--max-memory={text}")["max-memory"], size)
+        options = parse("--workers=4", "--sessions=sqlite:sessions", "--max-memory=1G")
+        service = options.memoryService(Clock(), ServingFactory(Clock(), 1.0, None))
+        service.startService()
+        self.addCleanup(service.stopService)
+        bounds = {bound.name: bound.most for bound in service.bounds}
+        self.assertEqual(bounds["--max-memory"], 250_000_000)
+        for text in "", "0", "99M", "1.5G", "2g", "much":
+            self.assertEqual(
+                self.complaint(f"--max-memory={text}"),
+                f"--max-memory {text!r} is not a number of octets from 100M on, like 2G",
+            )
 
     def test_shares(self) -> None:
         """
