@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+if sys.platform == "linux":
+    # Whoever has changed to another user may not be able to read it later.
+    import resource
+
 #: The most that is left free of what the process may have, and the part of it otherwise.
 _MAX_MARGIN = 256 * 2**20
 _MARGIN_PART = 5
@@ -153,11 +157,12 @@ def _resourceBounds() -> Iterator[Bound]:
     """
     if sys.platform != "linux":
         return
-    from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, getrlimit
-
-    for name, resource, field in (("ulimit -v", RLIMIT_AS, 0), ("ulimit -d", RLIMIT_DATA, 5)):
-        most, _ = getrlimit(resource)
-        if most != RLIM_INFINITY:
+    for name, kind, field in (
+        ("ulimit -v", resource.RLIMIT_AS, 0),
+        ("ulimit -d", resource.RLIMIT_DATA, 5),
+    ):
+        most, _ = resource.getrlimit(kind)
+        if most != resource.RLIM_INFINITY:
             yield Bound(name, most, partial(_pages, field), partial(_addressed, field), True)
 
 
@@ -182,7 +187,7 @@ class _Group:
         Tell how many octets it has, with copies of files, which can go at any time.
         """
         try:
-            return int((self._folder / self._current).read_text("ascii"))
+            return int((self._folder / self._current).read_text("utf-8"))
         except (OSError, ValueError):
             return 0
 
@@ -193,7 +198,7 @@ class _Group:
         _giveBack()
         used = self.used()
         with suppress(OSError, ValueError):
-            for line in (self._folder / "memory.stat").read_text("ascii").splitlines():
+            for line in (self._folder / "memory.stat").read_text("utf-8").splitlines():
                 name, _, value = line.partition(" ")
                 if name in self._names:
                     used -= int(value)
@@ -222,7 +227,7 @@ def groupBounds(membership: str, root: Path = _GROUPS) -> Iterator[Bound]:
         for each in (folder, *folder.parents):
             if each == base or base in each.parents:
                 with suppress(OSError, ValueError):
-                    most = int((each / limit).read_text("ascii"))
+                    most = int((each / limit).read_text("utf-8"))
                     if most < _NO_LIMIT:
                         group = _Group(each, current, *names)
                         yield Bound("the control group", most, group.used, group.exactly)
