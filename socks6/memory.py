@@ -144,11 +144,11 @@ def _resident() -> int:
     return _pages(1)
 
 
-def ofProcess(most: int, name: str = "--max-memory") -> Bound:
+def ofProcess(most: int) -> Bound:
     """
     Limit what may be resident of this process.
     """
-    return Bound(name, most, partial(_pages, 1), _resident)
+    return Bound("--max-memory", most, partial(_pages, 1), _resident)
 
 
 def _resourceBounds() -> Iterator[Bound]:
